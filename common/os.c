@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "common/os.h"
+
+#include <errno.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_WRITE
+#define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
+#endif
+#ifndef MADV_DONTNEED_LOCKED
+#define MADV_DONTNEED_LOCKED 24 /* Linux 5.18 */
+#endif
+
+#define OS_PAGE 4096
+
+int os_reserve(size_t size, void **ret_base)
+{
+	void *base = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (base == MAP_FAILED)
+		return -errno;
+	madvise(base, size, MADV_DONTDUMP);
+	/* A huge page would hold 2 MiB for the first 16 bytes stored in it. */
+	madvise(base, size, MADV_NOHUGEPAGE);
+	*ret_base = base;
+	return 0;
+}
+
+void os_unreserve(void *base, size_t size)
+{
+	if (base)
+		munmap(base, size);
+}
+
+/* Before Linux 5.14: a page is had by writing to it, and the lack of one is SIGBUS or the OOM
+ * killer, as for any program. */
+static void touch(volatile char *addr, size_t size)
+{
+	for (size_t i = 0; i < size; i += OS_PAGE)
+		__atomic_fetch_or(&addr[i], 0, __ATOMIC_RELAXED);
+}
+
+int os_commit(void *addr, size_t size)
+{
+	while (madvise(addr, size, MADV_POPULATE_WRITE) < 0) {
+		if (errno == EINVAL) {
+			touch(addr, size);
+			break;
+		}
+		if (errno != EINTR && errno != EAGAIN)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+int os_release(void *addr, size_t size)
+{
+	if (madvise(addr, size, MADV_DONTNEED_LOCKED) == 0)
+		return 0;
+	/* Before Linux 5.18 this works on memory that is not locked. */
+	return madvise(addr, size, MADV_DONTNEED) == 0 ? 0 : -errno;
+}
+
+void os_wait(const uint32_t *word, uint32_t value, int milliseconds)
+{
+	struct timespec ts = {
+		.tv_sec = milliseconds / 1000,
+		.tv_nsec = milliseconds % 1000 * 1000000L,
+	};
+
+	/* Woken, timed out, interrupted, already changed: the caller looks at the word again. */
+	syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, milliseconds < 0 ? NULL : &ts, NULL, 0);
+}
+
+void os_wake(const uint32_t *word, bool all)
+{
+	syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, all ? INT32_MAX : 1, NULL, NULL, 0);
+}
+
+uint64_t os_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
+}
+
+void os_thread_background(const char *name)
+{
+	pthread_setname_np(pthread_self(), name);
+	/* On Linux, of this thread alone. Without it the thread is no less right. */
+	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
+}
+
+unsigned int os_cpus(void)
+{
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	return n > 0 ? (unsigned int)n : 1;
+}

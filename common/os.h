@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What the rooms ask of the kernel: address space, memory in it, and sleep. All of it blocks and
+ * may fail; nothing of it belongs under a slot's or a class's lock.
+ */
+#ifndef ZCRAM_OS_H
+#define ZCRAM_OS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/*
+ * SIZE bytes of address space (a multiple of the page size), zero when touched, private to the
+ * process and left out of core dumps. Takes no memory until it is touched. -ENOMEM, -EAGAIN.
+ */
+int os_reserve(size_t size, void **ret_base);
+void os_unreserve(void *base, size_t size);
+
+/* Have memory for [addr, addr + size), page aligned, so that touching it never faults. -ENOMEM. */
+int os_commit(void *addr, size_t size);
+
+/* Give the memory of [addr, addr + size) back, also if it is locked; it reads as zeros. */
+int os_release(void *addr, size_t size);
+
+/* Sleep while *WORD is VALUE, until woken or MILLISECONDS (< 0: for ever) have passed. */
+void os_wait(const uint32_t *word, uint32_t value, int milliseconds);
+void os_wake(const uint32_t *word, bool all);
+
+/* Nanoseconds of the monotonic clock. */
+uint64_t os_now(void);
+
+/* Let the calling thread run only when nothing else wants the CPU much. */
+void os_thread_background(const char *name);
+
+unsigned int os_cpus(void);
+
+#endif

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Description: memory is there after a commit, and gone, and zero, after a release. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/mman.h>
+
+#include <cmocka.h>
+
+#include "common/os.h"
+
+#define PAGE  4096
+#define PAGES 1024
+
+static unsigned int resident(void *base)
+{
+	unsigned char vec[PAGES];
+	unsigned int n = 0;
+
+	assert_return_code(mincore(base, PAGES * PAGE, vec), 0);
+	for (int i = 0; i < PAGES; i++)
+		n += vec[i] & 1;
+	return n;
+}
+
+static void commit_and_release(bool locked)
+{
+	static const char zeros[PAGE];
+	void *memory;
+	char *base;
+
+	assert_int_equal(os_reserve((size_t)PAGES * PAGE, &memory), 0);
+	base = memory;
+	if (locked)
+		assert_return_code(mlock2(base, (size_t)PAGES * PAGE, MLOCK_ONFAULT), 0);
+	assert_int_equal(resident(base), 0);
+	assert_int_equal(os_commit(base + 10 * PAGE, 20 * PAGE), 0);
+	assert_int_equal(resident(base), 20);
+	memset(base + 10 * PAGE, 0xa5, 20 * PAGE);
+	assert_int_equal(os_commit(base + 5 * PAGE, 10 * PAGE), 0);
+	assert_int_equal(resident(base), 25);
+	assert_int_equal(base[10 * PAGE], (char)0xa5); /* what was there stays */
+
+	assert_int_equal(os_release(base + 12 * PAGE, 4 * PAGE), 0);
+	assert_int_equal(resident(base), 21);
+	assert_memory_equal(base + 12 * PAGE, zeros, PAGE);
+	assert_int_equal(base[11 * PAGE], (char)0xa5);
+	os_unreserve(base, (size_t)PAGES * PAGE);
+}
+
+static void test_commit_and_release(void **state)
+{
+	commit_and_release(false);
+}
+
+/* Locked memory is the case that MADV_DONTNEED refuses. */
+static void test_locked(void **state)
+{
+	commit_and_release(true);
+}
+
+static void test_reserve_too_much(void **state)
+{
+	void *base = NULL;
+
+	assert_true(os_reserve((size_t)1 << 60, &base) < 0);
+	assert_null(base);
+	os_unreserve(NULL, PAGE);
+}
+
+static void test_wait(void **state)
+{
+	uint32_t word = 1;
+	uint64_t start = os_now();
+
+	os_wait(&word, 0, -1); /* it is not 0: returns at once, or the test never ends */
+	os_wait(&word, 1, 20);
+	assert_true(os_now() - start >= 20 * 1000000);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_commit_and_release),
+		cmocka_unit_test(test_locked),
+		cmocka_unit_test(test_reserve_too_much),
+		cmocka_unit_test(test_wait),
+	};
+
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
