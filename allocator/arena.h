@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * arena: runs of pages out of one range of addresses, and the memory behind them.
+ *
+ * Functions take the arena lock themselves. Those that say "blocks" enter the kernel, and are
+ * called with no lock held; the pages they work on are marked used meanwhile, so nobody else does.
+ */
+#ifndef ZCRAM_ARENA_H
+#define ZCRAM_ARENA_H
+
+#include "allocator/zs-types.h"
+
+int arena_init(struct zs_arena *arena, uint64_t max_bytes, uint64_t limit);
+void arena_destroy(struct zs_arena *arena);
+
+/* Which runs arena_take() may take; the lowest of them it does. */
+enum arena_source {
+	ARENA_SPARE,  /* committed pages only */
+	ARENA_ANY,    /* whether committed or not */
+	ARENA_PARTLY, /* the same, in extents that hold a zspage already */
+};
+
+/*
+ * Take N pages and a descriptor for a zspage of class KLASS, whose lock is held. Does not block.
+ * Sets first, committed and klass of the descriptor. -EAGAIN: no such run, or no descriptor ready;
+ * -ENOSPC: what is committed in the run would break the limit, or there is no run at all.
+ */
+int arena_take(struct zs_arena *arena, uint16_t klass, unsigned int n, enum arena_source source,
+	       uint32_t *ret_zspage);
+
+/* Put the N pages and the descriptor of a zspage back; class lock. What is committed becomes spare.
+ */
+void arena_put(struct zs_arena *arena, uint32_t zspage, unsigned int n);
+
+/* Commit N more pages of a pinned zspage from page FIRST on. Blocks. -ENOSPC: limit; -ENOMEM. */
+int arena_grow(struct zs_arena *arena, uint32_t first, unsigned int n);
+
+/* Take the memory of N pages of a pinned zspage from page FIRST on. Blocks. */
+void arena_shrink(struct zs_arena *arena, uint32_t first, unsigned int n);
+
+/* Have a descriptor ready, and page map for the lowest uncommitted run. Blocks. -ENOMEM. */
+int arena_prepare(struct zs_arena *arena);
+
+/* Commit up to MAX free pages, lowest first, as spare. Blocks. -ENOSPC: none is left; -ENOMEM. */
+int arena_commit_spare(struct zs_arena *arena, unsigned int max);
+
+/* Release up to MAX spare pages, highest first. Blocks. Returns how many. */
+unsigned int arena_release_spare(struct zs_arena *arena, unsigned int max);
+
+/*
+ * Close the extent that migration would best empty, or return -ENOENT: none whose zspages would
+ * fit into what is free in the others. arena_reopen() returns whether it is empty now.
+ */
+int arena_close_sparsest(struct zs_arena *arena, uint32_t *ret_extent);
+bool arena_reopen(struct zs_arena *arena, uint32_t extent);
+
+/* Pages that are not used in extents that hold a zspage. */
+uint64_t arena_fragmented(struct zs_arena *arena);
+
+/* Check A1..A6. NULL, or which is broken. */
+const char *arena_validate(struct zs_arena *arena, const struct zs_class *classes);
+
+static inline void *arena_page(const struct zs_arena *arena, uint32_t page)
+{
+	return arena->base + (uint64_t)page * ZS_PAGE_SIZE;
+}
+
+#endif

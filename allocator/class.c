@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Size classes. For every cell size the number of pages is chosen that wastes the smallest part of
+ * the zspage; sizes that would cut a zspage alike are merged (zsmalloc does both), and so is a
+ * size whose objects would take no less memory each than a bigger one's.
+ */
+#include <string.h>
+
+#include "allocator/zspage.h"
+
+struct cut {
+	uint32_t cell;
+	uint8_t pages;
+	uint16_t cells;
+};
+
+static struct cut best_cut(uint32_t cell)
+{
+	struct cut best = {.cell = cell};
+
+	for (unsigned int pages = 1; pages <= ZS_MAX_PAGES; pages++) {
+		unsigned int cells = pages * ZS_PAGE_SIZE / cell;
+
+		/* cells / pages is higher; of equals the shorter */
+		if (cells * best.pages > best.cells * pages || !best.pages)
+			best = (struct cut){cell, (uint8_t)pages, (uint16_t)cells};
+	}
+	/* The largest cell that cuts the zspage so. */
+	best.cell = (uint32_t)best.pages * ZS_PAGE_SIZE / best.cells / ZS_STEP * ZS_STEP;
+	return best;
+}
+
+static void add_class(struct zs_pool *pool, struct cut cut)
+{
+	struct zs_class *c = &pool->classes[pool->nr_classes++];
+
+	c->cell = cut.cell;
+	c->cells = cut.cells;
+	c->pages = cut.pages;
+	c->reciprocal = (uint32_t)(((UINT64_C(1) << 32) + cut.cell - 1) / cut.cell);
+	pthread_mutex_init(&c->lock, NULL);
+	for (unsigned int g = 0; g < ZS_GROUPS; g++)
+		c->heads[g] = ZS_NONE;
+}
+
+/*
+ * From the smallest cell up: take the cut of the size, then go on behind the largest cell that is
+ * cut so. A cut no better than the one of a bigger cell is skipped in favour of that one.
+ */
+void zs_classes_init(struct zs_pool *pool)
+{
+	uint32_t size = ZS_MIN_CELL, filled = 0;
+
+	while (size <= ZS_PAGE_SIZE) {
+		struct cut cut = best_cut(size);
+
+		for (uint32_t bigger = cut.cell + ZS_STEP; bigger <= ZS_PAGE_SIZE;
+		     bigger += ZS_STEP) {
+			struct cut other = best_cut(bigger);
+
+			if (other.cells * cut.pages >= cut.cells * other.pages)
+				cut = other;
+		}
+		for (; filled <= cut.cell / ZS_STEP; filled++)
+			pool->class_of[filled] = (uint16_t)pool->nr_classes;
+		add_class(pool, cut);
+		size = cut.cell + ZS_STEP;
+	}
+	pool->raw_class = pool->nr_classes;
+	add_class(pool, (struct cut){ZS_PAGE_SIZE, 1, 1});
+}

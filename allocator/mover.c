@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The mover: compaction and migration when they would free something worth having. Under load that
+ * is a sixteenth of the pool, for the holes are likely to be filled again by themselves; when
+ * nothing has been freed for a second, a sixty-fourth.
+ */
+#include "allocator/arena.h"
+#include "allocator/worker.h"
+
+#define SETTLED_MS    1000
+#define WORTH_LOAD    16
+#define WORTH_SETTLED 64
+#define WORTH_PAGES   16
+
+static uint64_t worth(struct zs_pool *pool, bool settled)
+{
+	uint32_t pages = load_relaxed(&pool->arena.pool);
+
+	return pages / (settled ? WORTH_SETTLED : WORTH_LOAD) + WORTH_PAGES;
+}
+
+void mover_look(struct zs_pool *pool)
+{
+	if (pool->auto_compact)
+		worker_poke(&pool->mover);
+}
+
+static void work(struct zs_pool *pool, bool settled)
+{
+	pthread_mutex_lock(&pool->mover_lock);
+	if (compact_potential(pool) > worth(pool, settled))
+		compact_pass(pool, settled);
+	/* Whole extents cost more copying than pages: for those ask eight times as much. */
+	if (arena_fragmented(&pool->arena) > 8 * worth(pool, settled) + ZS_EXTENT_PAGES)
+		migrate_pass(pool);
+	if (settled)
+		compact_squeeze(pool);
+	pthread_mutex_unlock(&pool->mover_lock);
+	keeper_look(pool); /* what came free is its to release */
+}
+
+void *mover_main(void *opaque)
+{
+	struct zs_pool *pool = opaque;
+	bool poked = false, settled = true;
+
+	/* Asleep for good when settled; after a poke, until nothing has been freed for a while. */
+	while (worker_sleep(&pool->mover, settled ? -1 : SETTLED_MS, &poked)) {
+		settled = !poked;
+		work(pool, settled);
+	}
+	return NULL;
+}
+
+void zs_compact(struct zs_pool *pool)
+{
+	struct zs_arena *a = &pool->arena;
+	uint32_t spare;
+
+	pthread_mutex_lock(&pool->mover_lock);
+	compact_pass(pool, true);
+	migrate_pass(pool);
+	compact_squeeze(pool);
+	keeper_trim(pool, true);
+	pthread_mutex_unlock(&pool->mover_lock);
+	spare = load_relaxed(&a->spare);
+	if (spare > pool->reserve)
+		arena_release_spare(a, spare - pool->reserve);
+}

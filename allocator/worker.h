@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The pool's two threads, and what is worth waking them for. */
+#ifndef ZCRAM_WORKER_H
+#define ZCRAM_WORKER_H
+
+#include "allocator/zs-types.h"
+
+/* Start a thread; it calls FN(POOL) until worker_stop() is called, which waits for it. */
+int worker_start(struct zs_worker *worker, void *(*fn)(void *pool), struct zs_pool *pool);
+void worker_stop(struct zs_worker *worker);
+
+/*
+ * Sleep until poked or MILLISECONDS have passed (< 0: for ever). False: it is to stop.
+ * ret_poked: it was poked since the last call.
+ */
+bool worker_sleep(struct zs_worker *worker, int milliseconds, bool *ret_poked);
+
+/* Wake the thread, or keep it from falling asleep. At most one system call, and mostly none. */
+void worker_poke(struct zs_worker *worker);
+
+/* A zspage was opened or freed: wake the keeper if it sleeps for good or the reserve is low. */
+void keeper_look(struct zs_pool *pool);
+
+/* Many cells were freed: wake the mover. */
+void mover_look(struct zs_pool *pool);
+
+/* The threads. */
+void *keeper_main(void *pool);
+void *mover_main(void *pool);
+
+/* Commit until the reserve is full. -ENOSPC, -ENOMEM. Blocks. */
+int keeper_fill(struct zs_pool *pool);
+
+/*
+ * Take back pages of zspages that no cell has reached, of classes that have opened no zspage since
+ * the last call (ALL: of every class). Blocks. False: a class was busy, there may be more to do.
+ */
+bool keeper_trim(struct zs_pool *pool, bool all);
+
+/* The mover's passes, with the mover lock held. Migration blocks. */
+void compact_pass(struct zs_pool *pool, bool thorough);
+void compact_squeeze(struct zs_pool *pool);
+void migrate_pass(struct zs_pool *pool);
+
+/* Pages that compaction would free. */
+uint64_t compact_potential(struct zs_pool *pool);
+
+#endif

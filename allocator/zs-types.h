@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The pool from inside. Numbers and offsets only, no pointers between the parts, so that all of it
+ * can stand in memory that outlives the process; the locks and lists are derived and can be
+ *rebuilt.
+ *
+ * Vocabulary
+ *	page		4096 bytes of the arena, numbered from 0
+ *	extent		512 pages; no zspage crosses its end
+ *	run		pages in a row within an extent
+ *	used		a page that belongs to a zspage
+ *	committed	a page that has memory; touching it never faults
+ *	spare		a page that is committed and not used: the reserve, and what awaits release
+ *	cell		class->cell bytes of a zspage: 4 bytes of owner or free link, then the
+ *payload live		a cell that zs_alloc() handed out and zs_free() did not take back fresh
+ *a cell that was never handed out since the zspage was made (or squeezed) hole		a cell that
+ *was live, is not now, and is not fresh tail		pages of a zspage beyond its committed ones
+ *
+ * Invariants; zs_validate() checks each, by its number.
+ * Of a zspage z of class c, at rest (no lock held):
+ *	Z1	page_map[z.first .. z.first + c.pages - 1] == index of z, + 1
+ *	Z2	z.used = number of live cells; 0 < z.used or z is pinned or has just been refilled
+ *	Z3	z.used <= z.fresh <= room(z) <= c.cells,
+ *		room(z) = min(c.cells, z.committed * 4096 / c.cell)
+ *	Z4	the free list holds each hole once: its length is z.fresh - z.used
+ *	Z5	the first z.committed pages of z are committed
+ *	Z6	z is on the list group(z) of its class, and on no list when it is pinned
+ *	Z7	every live cell's owner names it (asked of the owner)
+ * Of a class c:
+ *	C1	c.zspages = number of its zspages;  c.used = sum z.used;  c.room = sum (room(z) -
+ *z.used) (pinned ones too, whose room nobody may use)
+ *	C2	bit g of c.groups is set = list g is not empty
+ * Of the arena a:
+ *	A1	a.used = sum over zspages c.pages, + a.busy, = number of used bits
+ *	A2	a.spare = number of bits that are committed and not used
+ *	A3	a.pool = number of bits that are committed and used; a.pool + a.charged <= a.limit
+ *	A4	each extent's counts are those of its bits
+ *	A5	a run of spare pages longer than e.spare_run there is not in extent e
+ *	A6	below extent a.hint[n] no extent has e.spare_run >= n
+ */
+#ifndef ZCRAM_ZS_TYPES_H
+#define ZCRAM_ZS_TYPES_H
+
+#include <pthread.h>
+
+#include "allocator/zs.h"
+#include "common/util.h"
+
+/*
+ * Cells are multiples of ZS_STEP; a zspage has up to ZS_MAX_PAGES pages. design.md's 16 bytes and
+ * zsmalloc's 8 pages lose more to rounding than finer classes lose to half-filled zspages, now that
+ * a zspage is committed as it fills (zs.h): bench/ has the figures.
+ */
+#define ZS_STEP	       8
+#define ZS_MAX_PAGES   16
+#define ZS_MIN_CELL    24
+#define ZS_MAX_CLASSES 320
+
+/*
+ * Lists of a class. A zspage with room is in the group of its fullness in tenths, 0..9; one whose
+ * only room is its tail in ZS_GROUP_TAIL; one without any in ZS_GROUP_FULL.
+ */
+enum {
+	ZS_GROUP_ROOM = 10, /* groups below this have room */
+	ZS_GROUP_TAIL = 10,
+	ZS_GROUP_FULL = 11,
+	ZS_GROUPS,
+	ZS_GROUP_NONE = 15, /* on no list */
+};
+
+#define ZS_NONE UINT32_MAX /* no zspage */
+
+/*
+ * A zspage's descriptor. Class lock; klass and first are constant while it has a live cell or is
+ * pinned, so that whoever holds an object may read them without. A free descriptor is linked by
+ * next, under the arena lock, with klass = ZS_CLASS_FREE.
+ */
+struct zspage {
+	uint32_t first; /* page */
+	uint32_t prev, next;
+	uint16_t klass; /* index of its size class */
+	uint16_t used;	/* live cells */
+	union {
+		struct {
+			uint16_t fresh;	    /* cells from this one on are fresh */
+			uint16_t free_head; /* first hole, or ZS_CELL_NONE */
+		};
+		uint32_t owner; /* of the raw page */
+	};
+	uint8_t committed; /* pages, from the first on */
+	uint8_t group : 4;
+	uint8_t pinned : 1; /* a thread works on it without the class lock; refuses new cells */
+	uint8_t raw : 1;    /* of the class of raw pages: owner stands in the descriptor */
+};
+
+#define ZS_CLASS_FREE UINT16_MAX
+#define ZS_CELL_NONE  UINT16_MAX
+
+/* The first word of a cell: the owner, or this bit and the next hole's number. */
+#define ZS_HOLE (UINT32_C(1) << 31)
+
+struct zs_class {
+	/* Constant. */
+	uint32_t cell;	     /* bytes */
+	uint32_t reciprocal; /* 2^32 / cell, rounded up */
+	uint16_t cells;	     /* of a whole zspage */
+	uint8_t pages;
+	/* Class lock. */
+	pthread_mutex_t lock __attribute__((aligned(CACHE_LINE)));
+	uint32_t groups; /* bit g: list g is not empty */
+	uint32_t heads[ZS_GROUPS];
+	uint32_t zspages;
+	uint64_t used, room; /* cells */
+	uint32_t frees;	     /* since the mover was last told */
+	uint32_t opened;     /* times a zspage was made or refilled: has the class been quiet? */
+	/* Keeper lock. */
+	uint32_t opened_seen; /* opened, a tick ago */
+	uint32_t trimmed;     /* opened, when it was last trimmed */
+};
+
+struct zs_extent {
+	uint64_t used[ZS_EXTENT_PAGES / 64];
+	uint64_t committed[ZS_EXTENT_PAGES / 64];
+	uint16_t nr_used, nr_committed, nr_spare;
+	uint16_t spare_run; /* no run of spare pages is longer */
+	bool closed;	    /* being emptied by migration: takes no new runs */
+};
+
+struct zs_arena {
+	/* Constant. */
+	uint8_t *base;
+	uint64_t size;	   /* bytes */
+	uint32_t nr_pages; /* a multiple of ZS_EXTENT_PAGES */
+	uint32_t nr_extents;
+	uint32_t
+		*page_map; /* of each page: its zspage's index + 1, or 0; its zspage's class lock */
+	struct zspage *zspages;
+
+	/* Arena lock. */
+	pthread_mutex_t lock __attribute__((aligned(CACHE_LINE)));
+	struct zs_extent *extents;
+	uint32_t hint[ZS_MAX_PAGES + 1];
+	uint32_t commit_hint; /* below this extent every page is used or committed */
+	uint32_t used, spare, pool, pool_max, limit; /* pages */
+	uint32_t busy;		/* used pages that are being committed or released, and nobody's */
+	uint32_t charged;	/* pages that are being committed for a zspage */
+	uint32_t spare_low;	/* lowest spare since the keeper last looked */
+	uint32_t top_extent;	/* extents from here on were never used */
+	uint32_t nr_zspages;	/* descriptors from here on were never used */
+	uint32_t free_zspage;	/* first free descriptor below that */
+	uint32_t ready_zspages; /* descriptors below this are committed */
+	uint32_t ready_map;	/* page_map entries below this are */
+};
+
+/* A thread that sleeps until it is poked. */
+struct zs_worker {
+	pthread_t thread;
+	bool running;
+	uint32_t poked; /* futex; atomic */
+	uint32_t stop;	/* atomic */
+};
+
+struct zs_pool {
+	struct zs_arena arena;
+	struct zs_owner_ops owner;
+	uint32_t reserve; /* pages */
+	bool auto_compact;
+	uint32_t nr_classes;
+	uint32_t raw_class;			       /* the last: one raw page */
+	uint16_t class_of[ZS_PAGE_SIZE / ZS_STEP + 1]; /* by cell size in steps */
+	struct zs_worker keeper, mover;
+	bool keeper_idle; /* atomic: it sleeps until it is poked */
+	pthread_mutex_t mover_lock, keeper_lock;
+	/* Statistics: relaxed atomics. */
+	uint64_t objects_compacted, pages_compacted, objects_migrated, extents_migrated, refills;
+	struct zs_class classes[ZS_MAX_CLASSES];
+};
+
+#endif

@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * zs: the pool, an allocator for compressed pages.
+ *
+ * Its seed is the kernel's zsmalloc: zspages of one size class, fullness groups, allocation from
+ * the fullest, compaction from the emptiest, and a lock that readers may be preempted under and
+ * that movers only try. It differs where user space and a block device allow better:
+ *
+ *  - No handles. An object carries its *owner*, the number of the slot that names it, and the slot
+ *    names the object. zsmalloc pays 8 bytes in the object and 16 in a handle for what takes 4
+ *    here; moving an object asks the owner (struct zs_owner_ops) instead of a table.
+ *  - Objects are contiguous: the arena is one range of addresses, so a zspage of 16 pages needs no
+ *    mapping and no copy to be read from. zsmalloc stops at 8 by default because pages are chained.
+ *  - The zspage lock is the slot's lock bit: a reader pins one object, not a whole zspage, and no
+ *    reader ever takes a lock of the pool.
+ *  - A zspage takes memory as it fills. Half-filled zspages, one a class, are what a small pool
+ *    loses most by, and what keeps zsmalloc's chains short. Here the pages of a zspage that no cell
+ *    has reached yet are given back when the class has been quiet, and taken again on demand;
+ *    so the mean loss is half a page a class instead of half a zspage, and long chains, many
+ *    classes and little rounding cost nothing.
+ *
+ * Lock order, outermost first; a lock may be skipped, never taken upwards:
+ *
+ *	mover lock	one compaction or migration at a time		struct zs_pool
+ *	keeper lock	one trimming of half-filled zspages at a time	struct zs_pool
+ *	slot lock	pins an object					the owner's
+ *	class lock	lists and cells of one size class		struct zs_class
+ *	arena lock	page bitmaps, counts, free descriptors		struct zs_arena
+ *
+ * Under a class lock slot locks are only *tried* (zs_owner_ops.relocate). Nobody holds two class
+ * locks. Under class and arena locks nothing allocates, logs, blocks or enters the kernel.
+ */
+#ifndef ZCRAM_ZS_H
+#define ZCRAM_ZS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define ZS_PAGE_SIZE	4096
+#define ZS_EXTENT_PAGES 512 /* 2 MiB: what migration frees at a time */
+
+/* Where an object's cell stands: bytes from the start of the arena, in units of ZS_REF_UNIT. */
+typedef uint64_t zs_ref;
+
+#define ZS_REF_UNIT UINT64_C(8)
+#define ZS_REF_BITS 40 /* 8 TiB of arena */
+
+/* Owners are slot numbers below this. */
+#define ZS_OWNER_MAX  (UINT32_C(1) << 31)
+
+#define ZS_OWNER_SIZE 4 /* bytes before the payload in its cell */
+
+/*
+ * The longest payload whose owner stands in its cell. A raw page, ZS_PAGE_SIZE, fills its cell and
+ * has its owner in the descriptor. Lengths in between there are none.
+ */
+#define ZS_MAX_SMALL (ZS_PAGE_SIZE - ZS_OWNER_SIZE)
+
+/* The longest payload that takes less than a page of its own: a longer one is as well stored raw.
+ */
+#define ZS_MAX_SHARED 3844
+
+struct zs_pool;
+
+struct zs_owner_ops {
+	/*
+	 * Copy the object that OWNER holds at FROM to TO and name TO from then on: true. Or do
+	 * nothing, when OWNER is busy or does not name FROM: false. Called under a class lock:
+	 * must only try to lock, never wait.
+	 */
+	bool (*relocate)(void *opaque, uint32_t owner, zs_ref from, zs_ref to);
+	void *opaque;
+};
+
+struct zs_options {
+	uint64_t max_bytes; /* the most that could ever be stored, for the size of the arena */
+	uint64_t limit;	    /* bytes of committed zspage pages at most; 0: max_bytes */
+	uint64_t reserve;   /* bytes kept committed and free, when the threads run */
+	bool auto_compact;
+	struct zs_owner_ops owner;
+};
+
+struct zs_stats {
+	uint64_t pool;	   /* bytes of committed zspage pages */
+	uint64_t pool_max; /* the highest it has been */
+	uint64_t reserve;  /* bytes committed and free */
+	uint64_t reserve_target;
+	uint64_t limit;
+	uint64_t metadata; /* bytes of descriptors, page map and extents in use */
+	uint64_t objects;
+	uint64_t objects_compacted, pages_compacted;
+	uint64_t objects_migrated, extents_migrated;
+	uint64_t refills;
+};
+
+/* An empty pool. Reserves address space; starts no thread. -EINVAL, -ENOMEM. */
+int zs_pool_new(const struct zs_options *options, struct zs_pool **ret_pool);
+
+/* The threads must have been stopped. */
+void zs_pool_free(struct zs_pool *pool);
+
+/* The largest max_bytes, and the least limit, in bytes. */
+uint64_t zs_max_bytes(void);
+uint64_t zs_min_limit(void);
+
+/*
+ * Commit the reserve and start the background threads: the *keeper* (reserve, release of free
+ * memory) and, with auto_compact, the *mover* (compaction, migration). -EAGAIN, -ENOMEM.
+ */
+int zs_pool_start(struct zs_pool *pool);
+void zs_pool_stop(struct zs_pool *pool);
+
+/*
+ * A cell for a payload of LEN bytes, 1..ZS_MAX_SMALL or ZS_PAGE_SIZE. The caller writes the payload
+ * (zs_payload) and has the owner name it; until then it is nobody's and will not be moved.
+ * Takes committed memory only and never enters the kernel but to wake a thread.
+ * -EAGAIN: none is left: give up locks, call zs_refill() and try again. -ENOSPC: the limit.
+ */
+int zs_alloc(struct zs_pool *pool, uint32_t owner, size_t len, zs_ref *ret_ref);
+
+/*
+ * Commit memory for the size class of LEN. Blocks; no slot may be locked. -ENOSPC, -ENOMEM.
+ */
+int zs_refill(struct zs_pool *pool, size_t len);
+
+/* Free a cell that no slot names any more. Never fails, never enters the kernel but to wake. */
+void zs_free(struct zs_pool *pool, zs_ref ref);
+
+/* The payload's address. Valid while its slot is locked, or nobody's. */
+void *zs_payload(const struct zs_pool *pool, zs_ref ref, size_t len);
+
+/*
+ * Compact every class, migrate, and give what is free beyond the reserve back to the system, on
+ * the caller's thread, in the same small steps as the mover's.
+ */
+void zs_compact(struct zs_pool *pool);
+
+void zs_get_stats(struct zs_pool *pool, struct zs_stats *ret_stats);
+
+/*
+ * Check every invariant of zs-types.h. When LIVE is not NULL it is asked of every cell in use,
+ * under its class lock, whether OWNER names it; cells that an alloc has just handed out are
+ * nobody's, so no alloc may be under way then. 0, or -EUCLEAN and a constant that says which
+ * invariant is broken.
+ */
+int zs_validate(struct zs_pool *pool, bool (*live)(void *opaque, uint32_t owner, zs_ref ref),
+		void *opaque, const char **ret_error);
+
+#endif
