@@ -150,7 +150,8 @@ void *keeper_main(void *opaque)
 	uint64_t tick = os_now();
 	bool poked, more = true;
 
-	os_thread_background("zs-keeper");
+	/* As urgent as the writers, who have to do its work when it is late. */
+	os_thread_name("zs-keeper");
 	while (worker_sleep(&pool->keeper, more ? TICK_MS : -1, &poked)) {
 		store_relaxed(&pool->keeper_idle, false);
 		keeper_fill(pool); /* a failure shows as refills, and is tried again */

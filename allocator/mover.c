@@ -6,6 +6,7 @@
  */
 #include "allocator/arena.h"
 #include "allocator/worker.h"
+#include "common/os.h"
 
 #define SETTLED_MS    1000
 #define WORTH_LOAD    16
@@ -43,6 +44,9 @@ void *mover_main(void *opaque)
 {
 	struct zs_pool *pool = opaque;
 	bool poked = false, settled = true;
+
+	os_thread_name("zs-mover");
+	os_thread_yielding();
 
 	/* Asleep for good when settled; after a poke, until nothing has been freed for a while. */
 	while (worker_sleep(&pool->mover, settled ? -1 : SETTLED_MS, &poked)) {

@@ -92,9 +92,13 @@ uint64_t os_now(void)
 	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
 }
 
-void os_thread_background(const char *name)
+void os_thread_name(const char *name)
 {
 	pthread_setname_np(pthread_self(), name);
+}
+
+void os_thread_yielding(void)
+{
 	/* On Linux, of this thread alone. Without it the thread is no less right. */
 	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
 }

@@ -30,8 +30,9 @@ void os_wake(const uint32_t *word, bool all);
 /* Nanoseconds of the monotonic clock. */
 uint64_t os_now(void);
 
-/* Let the calling thread run only when nothing else wants the CPU much. */
-void os_thread_background(const char *name);
+/* Name the calling thread (15 characters); let it give way to whatever else wants the CPU. */
+void os_thread_name(const char *name);
+void os_thread_yielding(void);
 
 unsigned int os_cpus(void);
 
