@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The device from inside. */
+#ifndef ZCRAM_DEVICE_TYPES_H
+#define ZCRAM_DEVICE_TYPES_H
+
+#include "allocator/zs.h"
+#include "common/util.h"
+#include "device/device.h"
+#include "device/slot.h"
+#include "device/words.h"
+
+/* Slots in one page of the table: memory for them is had together. */
+#define SLOTS_PER_LEAF (DEVICE_PAGE_SIZE / sizeof(slot_word))
+
+#define SLOT_PARKINGS  64
+
+/*
+ * One part of the counters. Only the holder of the stream it belongs to writes it, so adding is a
+ * load and a store; the gauges are what this part has added less what it has taken away, and only
+ * their sum over all parts means something.
+ */
+struct counters {
+	uint64_t reads, writes, trims, zeroes, flushes;
+	uint64_t bytes_read, bytes_written;
+	uint64_t failed_reads, failed_writes, notify_free;
+	int64_t same, pool, raw, filter, payload;
+};
+
+static inline void counter_add(uint64_t *counter, uint64_t n)
+{
+	bump(counter, n);
+}
+
+static inline void gauge_add(int64_t *counter, int64_t n)
+{
+	bump(counter, n);
+}
+
+/* What a request works with: a codec stream, and a part of the counters. One holder at a time. */
+struct stream {
+	uint32_t taken; /* atomic */
+	struct codec_stream *codec;
+	struct counters counters;
+} __attribute__((aligned(CACHE_LINE)));
+
+struct device {
+	/* Constant. */
+	uint64_t size;	    /* bytes */
+	uint64_t pages;	    /* div_round_up(size, 4096) */
+	uint64_t mem_limit; /* bytes, 0: none */
+	slot_word *slots;
+	uint64_t slots_bytes;
+	struct zs_pool *pool;
+	unsigned int nr_streams;
+	struct stream *streams;
+
+	uint64_t *leaves; /* bit i: leaf i of the table has memory; atomic */
+	uint64_t nr_leaves;
+	uint64_t leaves_ready; /* number of bits set; atomic */
+	uint64_t invalid_io;   /* atomic */
+
+	struct parking streams_parking;
+	struct parking parkings[SLOT_PARKINGS];
+	struct words words;
+};
+
+/* Take a stream; waits while all are taken. Give it back. */
+struct stream *stream_get(struct device *device);
+void stream_put(struct device *device, struct stream *stream);
+
+int streams_new(struct device *device, const struct device_options *options);
+void streams_free(struct device *device);
+
+/* Check a request's range. -EINVAL, counted. */
+int device_check(struct device *device, uint64_t offset, uint64_t count);
+
+static inline struct parking *slot_parking(struct device *device, uint64_t page)
+{
+	return &device->parkings[page % SLOT_PARKINGS];
+}
+
+/* Has the leaf of a page's slot memory? If not, it is empty, and so are all of its leaf. */
+static inline bool leaf_ready(const struct device *device, uint64_t page)
+{
+	uint64_t leaf = page / SLOTS_PER_LEAF;
+
+	return __atomic_load_n(&device->leaves[leaf / 64], __ATOMIC_ACQUIRE) >> (leaf % 64) & 1;
+}
+
+/*
+ * Content of a page that WORD describes, to BUF (a page). Slot locked, unless WORD needs none.
+ * -EIO: the payload is damaged.
+ */
+int page_load(struct device *device, struct stream *stream, slot_word word, void *buf);
+
+/* Read N bytes of a page from FROM on into BUF. May block for the slot. -EIO. */
+int page_read(struct device *device, struct stream *stream, uint64_t page, size_t from, size_t n,
+	      void *buf);
+
+/*
+ * Write a whole page, or N bytes of it from FROM on. May block: for the slot, and for memory.
+ * -ENOSPC, -ENOMEM; a part also -EIO. The old content stands whenever they fail.
+ */
+int page_write(struct device *device, struct stream *stream, uint64_t page, const void *buf);
+int page_write_part(struct device *device, struct stream *stream, uint64_t page, size_t from,
+		    size_t n, const void *buf);
+
+/* Make a page empty. May block for the slot. Returns whether there was anything. */
+bool page_clear(struct device *device, struct stream *stream, uint64_t page);
+
+#endif

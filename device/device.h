@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * device: a block device of 4096-byte pages, each of which one slot describes.
+ *
+ * All calls but device_new(), device_start(), device_stop() and device_free() may be made from any
+ * number of threads at once. Return 0 or a negative errno; nothing here logs.
+ */
+#ifndef ZCRAM_DEVICE_H
+#define ZCRAM_DEVICE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "codec/codec.h"
+
+#define DEVICE_PAGE_SIZE 4096
+
+struct device;
+
+struct device_options {
+	uint64_t size;	    /* bytes; any number > 0: the last page may be part of one */
+	uint64_t mem_limit; /* bytes of pool at most; 0: none but what the device could ever need */
+	uint64_t reserve;   /* bytes of pool memory kept committed and free */
+	bool auto_compact;  /* compact when it would free something worth having */
+	unsigned int streams; /* requests (de)compressed at a time; 0: by the number of CPUs */
+	struct codec_method method;
+};
+
+/*
+ * Counters. Each is exact: what has been acknowledged before the call is in it, once. While other
+ * threads are at work they are read one after the other, not at one instant.
+ */
+struct device_stats {
+	/* requests */
+	uint64_t reads, writes, trims, zeroes, flushes;
+	uint64_t bytes_read, bytes_written;
+	uint64_t failed_reads, failed_writes; /* also of trims and zeroes; not the invalid ones */
+	uint64_t invalid_io;		      /* outside the device */
+	uint64_t notify_free;		      /* pages whose content a trim or zero dropped */
+	/* content, in pages of the device */
+	uint64_t pages_same;   /* one repeated word: no object */
+	uint64_t pages_pool;   /* objects in the pool */
+	uint64_t pages_raw;    /* of these: stored raw */
+	uint64_t pages_filter; /* of these: shuffled before they were compressed */
+	/* memory, in bytes */
+	uint64_t payload;   /* sum of the payloads' lengths */
+	uint64_t pool;	    /* pages of zspages that are committed */
+	uint64_t pool_max;  /* highest pool so far */
+	uint64_t mem_limit; /* 0: none */
+	uint64_t reserve;   /* committed and free */
+	uint64_t reserve_target;
+	uint64_t metadata; /* touched: slot table, zspage descriptors, page map, bitmaps */
+	uint64_t streams;  /* memory of the streams */
+	/* background work, in objects moved, pages freed by it, and times it was needed at once */
+	uint64_t objects_compacted, pages_compacted;
+	uint64_t objects_migrated, extents_migrated;
+	uint64_t refills; /* a write had to wait for memory to be committed */
+};
+
+/*
+ * A device with all its slots empty. Reserves address space and allocates the streams; starts no
+ * thread. -EINVAL: an option is out of range; -E2BIG: size beyond device_max_size(); -ENOMEM.
+ */
+int device_new(const struct device_options *options, struct device **ret_device);
+void device_free(struct device *device);
+
+/* The largest size in bytes that a slot's location bits can serve. */
+uint64_t device_max_size(void);
+
+/* The least mem_limit in bytes: one zspage of every length must fit. */
+uint64_t device_min_limit(void);
+
+/*
+ * Start the background threads and commit the reserve. After a fork, never before.
+ * Without it the device works all the same: memory is committed on the I/O path, nothing is
+ * compacted but by device_compact(). -EAGAIN, -ENOMEM: a thread or the reserve could not be had.
+ */
+int device_start(struct device *device);
+void device_stop(struct device *device);
+
+uint64_t device_size(const struct device *device);
+
+/*
+ * Read, write: any offset, any length inside the device. A write that fails leaves each of its
+ * pages either old or new, whole. Never allocate. May block: for a stream, for a busy slot, and a
+ * write, when the reserve has run out, for the kernel to give memory.
+ * -EINVAL: outside the device; -ENOSPC: mem_limit; -ENOMEM: the kernel gave no memory;
+ * -EIO: a stored payload could not be decompressed.
+ */
+int device_read(struct device *device, void *buf, uint64_t offset, size_t count);
+int device_write(struct device *device, const void *buf, uint64_t offset, size_t count);
+
+/*
+ * Trim, zero: whole pages lose their objects and read as zeros; part pages are zeroed (zero) or
+ * left as they are (trim, whose content is then the old one). Errors as for a write.
+ */
+int device_trim(struct device *device, uint64_t offset, uint64_t count);
+int device_zero(struct device *device, uint64_t offset, uint64_t count);
+
+/* Wait until all that was acknowledged would survive what the device survives: at once. */
+int device_flush(struct device *device);
+
+/*
+ * Call FN for runs of pages that are alike, in order, until count is covered or FN returns non-zero
+ * (which is returned). hole: reads as zeros and takes no object.
+ */
+int device_extents(struct device *device, uint64_t offset, uint64_t count,
+		   int (*fn)(void *opaque, uint64_t offset, uint64_t length, bool hole),
+		   void *opaque);
+
+/* Compact and migrate all that can be, and give what is free beyond the reserve back. Blocks. */
+int device_compact(struct device *device);
+
+void device_get_stats(struct device *device, struct device_stats *ret_stats);
+
+/*
+ * Check every invariant of slots and pool. No request may be under way; background threads may.
+ * 0, or -EUCLEAN with what is wrong in ret_error (a constant).
+ */
+int device_validate(struct device *device, const char **ret_error);
+
+#endif

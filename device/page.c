@@ -1,0 +1,233 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * One page: its content to and from its slot.
+ *
+ * A write compresses, allocates, copies, *then* swaps the slot's word, *then* frees the old object.
+ * Whatever fails before the swap leaves the old content as it was.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "common/os.h"
+#include "device/device-types.h"
+
+/* What a page will be stored as: a slot's word already, or a payload that needs a cell. */
+struct content {
+	bool same;
+	slot_word word;
+	const void *payload; /* in the stream, or the page itself */
+	size_t len;
+	uint8_t encoding;
+};
+
+int page_load(struct device *d, struct stream *s, slot_word word, void *buf)
+{
+	size_t len = slot_len(word);
+
+	switch (slot_state(word)) {
+	case SLOT_EMPTY:
+		memset(buf, 0, DEVICE_PAGE_SIZE);
+		return 0;
+	case SLOT_SAME:
+		codec_fill_word(buf, slot_interned(word) ? words_word(&d->words, slot_value(word))
+							 : slot_value(word));
+		return 0;
+	case SLOT_POOL:
+		return codec_decompress(s->codec, slot_encoding(word),
+					zs_payload(d->pool, slot_ref(word), len), len, buf);
+	case SLOT_BACKING:
+		break;
+	}
+	return -EIO;
+}
+
+/* Does the word say all there is to know, so that it need not be locked to be read? */
+static bool self_contained(slot_word word)
+{
+	return slot_state(word) == SLOT_EMPTY ||
+	       (slot_state(word) == SLOT_SAME && !slot_interned(word));
+}
+
+int page_read(struct device *d, struct stream *s, uint64_t page, size_t from, size_t n, void *buf)
+{
+	bool whole = n == DEVICE_PAGE_SIZE;
+	void *to = whole ? buf : codec_stream_page(s->codec);
+	slot_word word = slot_peek(&d->slots[page]);
+	int r;
+
+	if (self_contained(word)) {
+		r = page_load(d, s, word, to);
+	} else {
+		word = slot_lock(&d->slots[page], slot_parking(d, page));
+		r = page_load(d, s, word, to);
+		slot_unlock(&d->slots[page], slot_parking(d, page), word);
+	}
+	if (r == 0 && !whole)
+		memcpy(buf, (const char *)to + from, n);
+	return r;
+}
+
+/* Count what WORD describes in (1) or out (-1). */
+static void account(struct counters *c, slot_word word, int sign)
+{
+	uint8_t encoding = slot_encoding(word);
+
+	if (slot_state(word) == SLOT_SAME)
+		gauge_add(&c->same, sign);
+	if (slot_state(word) != SLOT_POOL)
+		return;
+	gauge_add(&c->pool, sign);
+	gauge_add(&c->payload, sign * (int64_t)slot_len(word));
+	if (codec_encoding_id(encoding) == CODEC_RAW)
+		gauge_add(&c->raw, sign);
+	if (codec_encoding_filtered(encoding))
+		gauge_add(&c->filter, sign);
+}
+
+/* Drop what WORD referred to, after the slot has ceased to say so, and count it out. */
+static void drop(struct device *d, struct stream *s, slot_word word)
+{
+	account(&s->counters, word, -1);
+	if (slot_state(word) == SLOT_POOL)
+		zs_free(d->pool, slot_ref(word));
+	else if (slot_interned(word))
+		words_put(&d->words, (uint32_t)slot_value(word));
+}
+
+/* Unlock the slot with its new word, and drop what the old one referred to. */
+static void swap(struct device *d, struct stream *s, uint64_t page, slot_word old, slot_word new)
+{
+	account(&s->counters, new, 1);
+	slot_unlock(&d->slots[page], slot_parking(d, page), new);
+	drop(d, s, old);
+}
+
+/* A page of one word. False: there is no place for the word. */
+static bool encode_same(struct device *d, uint64_t value, slot_word *ret_word)
+{
+	uint32_t number;
+
+	if (value >> SLOT_WORD_BITS == 0) {
+		*ret_word = slot_same(value, false);
+		return true;
+	}
+	if (words_get(&d->words, value, &number) < 0)
+		return false;
+	*ret_word = slot_same(number, true);
+	return true;
+}
+
+static void encode(struct device *d, struct stream *s, const void *page, struct content *ret)
+{
+	uint64_t value;
+
+	ret->same = codec_same_word(page, &value) && encode_same(d, value, &ret->word);
+	if (!ret->same)
+		ret->len = codec_compress(s->codec, page, &ret->payload, &ret->encoding);
+}
+
+/* Put the content where a slot can name it. -EAGAIN: zs_refill() first; -ENOSPC. */
+static int place(struct device *d, uint64_t page, const struct content *c, slot_word *ret_word)
+{
+	zs_ref ref;
+	int r;
+
+	if (c->same) {
+		*ret_word = c->word;
+		return 0;
+	}
+	r = zs_alloc(d->pool, (uint32_t)page, c->len, &ref);
+	if (unlikely(r < 0))
+		return r;
+	memcpy(zs_payload(d->pool, ref, c->len), c->payload, c->len);
+	*ret_word = slot_pool(ref, c->len, c->encoding);
+	return 0;
+}
+
+/* Have memory for the slot, so that nothing is touched first with it locked. -ENOMEM. */
+static int have_slot(struct device *d, uint64_t page)
+{
+	uint64_t leaf = page / SLOTS_PER_LEAF, bit = UINT64_C(1) << (leaf % 64);
+	int r;
+
+	if (likely(leaf_ready(d, page)))
+		return 0;
+	r = os_commit(&d->slots[leaf * SLOTS_PER_LEAF], DEVICE_PAGE_SIZE);
+	if (r == 0 && !(__atomic_fetch_or(&d->leaves[leaf / 64], bit, __ATOMIC_RELEASE) & bit))
+		add_relaxed(&d->leaves_ready, 1);
+	return r;
+}
+
+int page_write(struct device *d, struct stream *s, uint64_t page, const void *buf)
+{
+	struct content content;
+	slot_word old, new;
+	int r = have_slot(d, page);
+
+	if (r < 0)
+		return r;
+	encode(d, s, buf, &content);
+	while ((r = place(d, page, &content, &new)) == -EAGAIN) {
+		r = zs_refill(d->pool, content.len);
+		if (r < 0)
+			break;
+	}
+	if (r < 0)
+		return r;
+	old = slot_lock(&d->slots[page], slot_parking(d, page));
+	swap(d, s, page, old, new);
+	return 0;
+}
+
+/* One try, with the slot locked throughout. -EAGAIN: *ret_len is what zs_refill() is to make room
+ * for. */
+static int try_write_part(struct device *d, struct stream *s, uint64_t page, size_t from, size_t n,
+			  const void *buf, size_t *ret_len)
+{
+	slot_word *slot = &d->slots[page];
+	char *content = codec_stream_page(s->codec);
+	struct content encoded;
+	slot_word old, new;
+	int r;
+
+	old = slot_lock(slot, slot_parking(d, page));
+	r = page_load(d, s, old, content);
+	if (r == 0) {
+		memcpy(content + from, buf, n);
+		encode(d, s, content, &encoded);
+		r = place(d, page, &encoded, &new);
+		*ret_len = encoded.len;
+	}
+	if (r == 0)
+		swap(d, s, page, old, new);
+	else
+		slot_unlock(slot, slot_parking(d, page), old);
+	return r;
+}
+
+int page_write_part(struct device *d, struct stream *s, uint64_t page, size_t from, size_t n,
+		    const void *buf)
+{
+	size_t len = 0;
+	int r = have_slot(d, page);
+
+	if (r < 0)
+		return r;
+	while ((r = try_write_part(d, s, page, from, n, buf, &len)) == -EAGAIN) {
+		r = zs_refill(d->pool, len);
+		if (r < 0)
+			break;
+	}
+	return r;
+}
+
+bool page_clear(struct device *d, struct stream *s, uint64_t page)
+{
+	slot_word old;
+
+	if (slot_state(slot_peek(&d->slots[page])) == SLOT_EMPTY)
+		return false;
+	old = slot_lock(&d->slots[page], slot_parking(d, page));
+	swap(d, s, page, old, 0);
+	return slot_state(old) != SLOT_EMPTY;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * slot: the 64-bit word that is the truth about one page of the device.
+ *
+ *	bit  0		lock: the object is pinned, its content is being read, replaced or moved
+ *	bits 1-2	state
+ *
+ *	SLOT_EMPTY	all other bits are 0: a table that was never touched is an empty device
+ *	SLOT_SAME	bit 3:      0: bits 4-63 are the word that fills the page
+ *				    1: bits 4-63 are its number in the table of words (words.h)
+ *	SLOT_POOL	bits 3-6:   age
+ *			bits 7-18:  length of the payload, less 1
+ *			bits 19-23: encoding (codec.h)
+ *			bits 24-63: zs_ref of its cell (zs.h)
+ *	SLOT_BACKING	not used yet: the object is in the backing store
+ *
+ * The word changes in one store, when the lock is released: whoever looks without the lock sees
+ * the content from before or from after, never a mixture. So an EMPTY slot, or a SAME one with its
+ * word in it, is read without locking.
+ *
+ * Rules, beside the lock order of zs.h: nobody holds two slot locks. Under one, nothing allocates,
+ * logs, or makes a blocking system call; memory for the pool is committed (zs_refill) with it
+ * released. Waiting spins a bounded number of times, then sleeps: the holder may be preempted.
+ */
+#ifndef ZCRAM_SLOT_H
+#define ZCRAM_SLOT_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "allocator/zs.h"
+#include "codec/codec.h"
+#include "common/parking.h"
+
+typedef uint64_t slot_word;
+
+enum slot_state { SLOT_EMPTY = 0, SLOT_SAME = 1, SLOT_POOL = 2, SLOT_BACKING = 3 };
+
+#define SLOT_LOCK	    UINT64_C(1)
+#define SLOT_STATE_SHIFT    1
+#define SLOT_INTERNED	    (UINT64_C(1) << 3)
+#define SLOT_WORD_SHIFT	    4
+#define SLOT_WORD_BITS	    60
+#define SLOT_LEN_SHIFT	    7
+#define SLOT_LEN_BITS	    12
+#define SLOT_ENCODING_SHIFT 19
+#define SLOT_REF_SHIFT	    24
+
+_Static_assert(SLOT_LEN_SHIFT + SLOT_LEN_BITS == SLOT_ENCODING_SHIFT, "layout");
+_Static_assert(SLOT_ENCODING_SHIFT + CODEC_ENCODING_BITS == SLOT_REF_SHIFT, "layout");
+_Static_assert(SLOT_REF_SHIFT + ZS_REF_BITS == 64, "layout");
+
+static inline enum slot_state slot_state(slot_word word)
+{
+	return word >> SLOT_STATE_SHIFT & 3;
+}
+
+static inline slot_word slot_same(uint64_t value, bool interned)
+{
+	return (slot_word)SLOT_SAME << SLOT_STATE_SHIFT | (interned ? SLOT_INTERNED : 0) |
+	       value << SLOT_WORD_SHIFT;
+}
+
+static inline slot_word slot_pool(zs_ref ref, size_t len, uint8_t encoding)
+{
+	return (slot_word)SLOT_POOL << SLOT_STATE_SHIFT | (len - 1) << SLOT_LEN_SHIFT |
+	       (slot_word)encoding << SLOT_ENCODING_SHIFT | ref << SLOT_REF_SHIFT;
+}
+
+static inline bool slot_interned(slot_word word)
+{
+	return slot_state(word) == SLOT_SAME && (word & SLOT_INTERNED);
+}
+
+/* Of a SAME slot: its word, or the word's number. */
+static inline uint64_t slot_value(slot_word word)
+{
+	return word >> SLOT_WORD_SHIFT;
+}
+
+static inline size_t slot_len(slot_word word)
+{
+	return (word >> SLOT_LEN_SHIFT & ((1U << SLOT_LEN_BITS) - 1)) + 1;
+}
+
+static inline uint8_t slot_encoding(slot_word word)
+{
+	return word >> SLOT_ENCODING_SHIFT & ((1U << CODEC_ENCODING_BITS) - 1);
+}
+
+static inline zs_ref slot_ref(slot_word word)
+{
+	return word >> SLOT_REF_SHIFT;
+}
+
+static inline slot_word slot_moved(slot_word word, zs_ref to)
+{
+	return (word & ((UINT64_C(1) << SLOT_REF_SHIFT) - 1)) | to << SLOT_REF_SHIFT;
+}
+
+/* Look without locking; the lock bit is left out. */
+static inline slot_word slot_peek(const slot_word *slot)
+{
+	return __atomic_load_n(slot, __ATOMIC_ACQUIRE) & ~SLOT_LOCK;
+}
+
+/* True: it is locked now, and *ret_word is what it says. */
+static inline bool slot_trylock(slot_word *slot, slot_word *ret_word)
+{
+	*ret_word = __atomic_fetch_or(slot, SLOT_LOCK, __ATOMIC_SEQ_CST);
+	return !(*ret_word & SLOT_LOCK);
+}
+
+#define SLOT_SPINS 128
+
+static inline slot_word slot_lock(slot_word *slot, struct parking *parking)
+{
+	slot_word word;
+
+	for (int i = 0; i < SLOT_SPINS; i++) {
+		if (likely(slot_trylock(slot, &word)))
+			return word;
+		cpu_pause();
+	}
+	for (;;) {
+		uint32_t sequence = parking_enter(parking);
+
+		if (slot_trylock(slot, &word)) {
+			parking_leave(parking);
+			return word;
+		}
+		parking_wait(parking, sequence);
+	}
+}
+
+/* Release the lock, and have the slot say WORD from now on. */
+static inline void slot_unlock(slot_word *slot, struct parking *parking, slot_word word)
+{
+	__atomic_exchange_n(slot, word, __ATOMIC_SEQ_CST);
+	parking_notify(parking);
+}
+
+#endif

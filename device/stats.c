@@ -1,0 +1,128 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Statistics and validation: the sums, and whether they are those of the slots. */
+#include <errno.h>
+#include <string.h>
+
+#include "device/device-types.h"
+
+/* Every counter is 64 bits, so they are added up without being named. */
+#define NR_COUNTERS (sizeof(struct counters) / sizeof(uint64_t))
+
+static struct counters sum_counters(struct device *d)
+{
+	uint64_t sums[NR_COUNTERS] = {0};
+	struct counters total;
+
+	for (unsigned int i = 0; i < d->nr_streams; i++) {
+		const uint64_t *part = (const uint64_t *)(const void *)&d->streams[i].counters;
+
+		for (size_t k = 0; k < NR_COUNTERS; k++)
+			sums[k] += load_relaxed(&part[k]);
+	}
+	memcpy(&total, sums, sizeof(total));
+	return total;
+}
+
+static void pool_stats(struct device *d, struct device_stats *ret)
+{
+	struct zs_stats zs;
+
+	zs_get_stats(d->pool, &zs);
+	ret->pool = zs.pool;
+	ret->pool_max = zs.pool_max;
+	ret->reserve = zs.reserve;
+	ret->reserve_target = zs.reserve_target;
+	ret->metadata = zs.metadata;
+	ret->objects_compacted = zs.objects_compacted;
+	ret->pages_compacted = zs.pages_compacted;
+	ret->objects_migrated = zs.objects_migrated;
+	ret->extents_migrated = zs.extents_migrated;
+	ret->refills = zs.refills;
+}
+
+void device_get_stats(struct device *d, struct device_stats *ret_stats)
+{
+	struct counters c = sum_counters(d);
+
+	*ret_stats = (struct device_stats){
+		.reads = c.reads,
+		.writes = c.writes,
+		.trims = c.trims,
+		.zeroes = c.zeroes,
+		.flushes = c.flushes,
+		.bytes_read = c.bytes_read,
+		.bytes_written = c.bytes_written,
+		.failed_reads = c.failed_reads,
+		.failed_writes = c.failed_writes,
+		.invalid_io = load_relaxed(&d->invalid_io),
+		.notify_free = c.notify_free,
+		.pages_same = (uint64_t)c.same,
+		.pages_pool = (uint64_t)c.pool,
+		.pages_raw = (uint64_t)c.raw,
+		.pages_filter = (uint64_t)c.filter,
+		.payload = (uint64_t)c.payload,
+		.mem_limit = d->mem_limit,
+	};
+	pool_stats(d, ret_stats);
+	ret_stats->metadata += load_relaxed(&d->leaves_ready) * DEVICE_PAGE_SIZE + sizeof(*d);
+	for (unsigned int i = 0; i < d->nr_streams; i++)
+		ret_stats->streams += codec_stream_memory(d->streams[i].codec);
+}
+
+/* Does the slot name the cell? Asked under the cell's class lock: it stays where it is. */
+static bool names(void *opaque, uint32_t page, zs_ref ref)
+{
+	struct device *d = opaque;
+	slot_word word;
+
+	if (page >= d->pages || !leaf_ready(d, page))
+		return false;
+	word = slot_peek(&d->slots[page]);
+	return slot_state(word) == SLOT_POOL && slot_ref(word) == ref;
+}
+
+/* What the slots say, for comparison with what has been counted. */
+static struct counters count_slots(struct device *d)
+{
+	struct counters c = {0};
+
+	for (uint64_t page = 0; page < d->pages; page++) {
+		slot_word word = leaf_ready(d, page) ? slot_peek(&d->slots[page]) : 0;
+
+		c.same += slot_state(word) == SLOT_SAME;
+		if (slot_state(word) != SLOT_POOL)
+			continue;
+		c.pool++;
+		c.payload += (int64_t)slot_len(word);
+		c.raw += codec_encoding_id(slot_encoding(word)) == CODEC_RAW;
+		c.filter += codec_encoding_filtered(slot_encoding(word));
+	}
+	return c;
+}
+
+static const char *check_counts(struct device *d)
+{
+	struct counters seen = count_slots(d), counted = sum_counters(d);
+	struct zs_stats zs;
+
+	zs_get_stats(d->pool, &zs);
+	if (seen.pool != counted.pool || seen.same != counted.same)
+		return "slots: pages in the pool or of one word are miscounted";
+	if (seen.payload != counted.payload)
+		return "slots: payload is miscounted";
+	if (seen.raw != counted.raw || seen.filter != counted.filter)
+		return "slots: raw or filtered pages are miscounted";
+	if (zs.objects != (uint64_t)seen.pool)
+		return "pool: there are more or fewer objects than slots that name one";
+	return NULL;
+}
+
+int device_validate(struct device *d, const char **ret_error)
+{
+	int r = zs_validate(d->pool, names, d, ret_error);
+
+	if (r < 0)
+		return r;
+	*ret_error = check_counts(d);
+	return *ret_error ? -EUCLEAN : 0;
+}

@@ -1,0 +1,192 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Description: memory and threads that are not had, at every point where they are asked for.
+ *
+ * The same work is done again and again, the n-th request failing, for n = 1, 2, ... until one run
+ * asks for less than n. Whatever fails must say so, leave nothing behind, leave the old content
+ * readable and the counters exact, and work the next time.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "device/device.h"
+#include "tests/device/fault.h"
+#include "tests/lib/check.h"
+#include "tests/lib/content.h"
+#include "tests/lib/model.h"
+#include "tests/lib/rng.h"
+
+#define PAGE DEVICE_PAGE_SIZE
+#define PAGES 320
+#define BATCH 16 /* pages of one write */
+
+struct plan {
+	const char *algorithm;
+	uint64_t reserve;
+	bool start;
+	enum fault_mode mode;
+};
+
+static const struct plan plans[] = {
+	{"lz4", 0, false, FAULT_ONCE},		 {"zstd", 0, false, FAULT_ONWARDS},
+	{"lz4", 64 * PAGE, true, FAULT_ONCE},	 {"lz4", 64 * PAGE, true, FAULT_ONWARDS},
+	{"lz4", 64 * PAGE, false, FAULT_RELEASE}, {"lz4", 64 * PAGE, true, FAULT_RELEASE},
+};
+
+struct attempt {
+	bool fired; /* the failure has come, and what it met has noticed */
+	struct model model;
+	struct rng rng;
+	uint8_t buf[BATCH * PAGE];
+};
+
+static struct device_options options_of(const struct plan *plan)
+{
+	struct device_options options = {
+		.size = PAGES * PAGE - 100,
+		.reserve = plan->reserve,
+		.auto_compact = plan->start,
+		.streams = 2,
+	};
+
+	CHECK(codec_method_init(&options.method, plan->algorithm, NULL) == 0, "%s",
+	      plan->algorithm);
+	return options;
+}
+
+/* Something failed: it must be for want of memory. From now on there is enough. */
+static void end_fault(struct attempt *attempt, int err)
+{
+	CHECK(err == -ENOMEM || err == -EAGAIN, "without memory: %d", err);
+	CHECK(fault_disarm(), "failed for no reason: %d", err);
+	attempt->fired = true;
+}
+
+static void refill(struct attempt *attempt)
+{
+	for (size_t page = 0; page < BATCH; page++)
+		content_fill(&attempt->rng, content_pick(&attempt->rng),
+			     attempt->buf + page * PAGE, PAGE);
+}
+
+/* Once as it comes; after a failure everything is compared, and with memory again it must work. */
+static void write_batch(struct attempt *attempt, uint64_t offset)
+{
+	uint64_t count = sizeof(attempt->buf);
+	int err;
+
+	if (count > attempt->model.size - offset)
+		count = attempt->model.size - offset;
+	refill(attempt);
+	err = model_write(&attempt->model, attempt->buf, offset, count);
+	if (err == 0)
+		return;
+	model_check(&attempt->model);
+	end_fault(attempt, err);
+	err = model_write(&attempt->model, attempt->buf, offset, count);
+	CHECK(err == 0, "with memory again a write says %d", err);
+	model_check(&attempt->model);
+}
+
+static void zero_part(struct attempt *attempt, uint64_t offset)
+{
+	int err = model_zero(&attempt->model, offset + 7, 2 * PAGE);
+
+	if (err == 0)
+		return;
+	end_fault(attempt, err);
+	CHECK(model_zero(&attempt->model, offset + 7, 2 * PAGE) == 0, "zero with memory again");
+}
+
+/* Fill, overwrite in part, thin out, compact, and fill again. */
+static void work(struct attempt *attempt)
+{
+	struct model *model = &attempt->model;
+
+	for (uint64_t page = 0; page < PAGES; page += BATCH)
+		write_batch(attempt, page * PAGE);
+	for (uint64_t page = 0; page + BATCH < PAGES; page += 5 * BATCH) {
+		write_batch(attempt, page * PAGE + 1000);
+		zero_part(attempt, (page + BATCH) * PAGE);
+	}
+	for (uint64_t page = 0; page < PAGES - 1; page++)
+		if (page % 4 != 0)
+			model_trim(model, page * PAGE, PAGE);
+	CHECK(device_compact(model->device) == 0, "compact");
+	for (uint64_t page = 0; page < PAGES; page += 3 * BATCH)
+		write_batch(attempt, page * PAGE);
+	model_trim(model, 0, model->size);
+	CHECK(device_compact(model->device) == 0, "compact");
+	write_batch(attempt, 0);
+}
+
+static struct device *new_device(struct attempt *attempt, const struct plan *plan)
+{
+	struct device_options options = options_of(plan);
+	struct device *device = NULL;
+	int err = device_new(&options, &device);
+
+	if (err == 0)
+		return device;
+	CHECK(device == NULL, "device_new failed and gives a device");
+	end_fault(attempt, err);
+	err = device_new(&options, &device);
+	CHECK(err == 0, "with memory again device_new says %d", err);
+	return device;
+}
+
+/* If it does not start, it must work without threads, and start later. */
+static void start_device(struct attempt *attempt)
+{
+	int err = device_start(attempt->model.device);
+
+	if (err == 0)
+		return;
+	end_fault(attempt, err);
+	write_batch(attempt, 0);
+	err = device_start(attempt->model.device);
+	CHECK(err == 0, "with memory again device_start says %d", err);
+}
+
+/* False: the run asked for less than n. */
+static bool one_attempt(const struct plan *plan, uint64_t n, uint64_t seed)
+{
+	static struct attempt attempt;
+	int64_t held = fault_held();
+	struct device *device;
+
+	attempt.rng = rng_make(seed);
+	attempt.fired = false;
+	fault_arm(plan->mode, n);
+	device = new_device(&attempt, plan);
+	fault_pause(true);
+	model_init(&attempt.model, device);
+	fault_pause(false);
+	if (plan->start)
+		start_device(&attempt);
+	work(&attempt);
+	attempt.fired |= fault_disarm();
+	model_check(&attempt.model);
+	model_fini(&attempt.model);
+	CHECK(fault_held() == held, "request %" PRIu64 ": %" PRId64 " not given back", n,
+	      fault_held() - held);
+	return attempt.fired;
+}
+
+int main(void)
+{
+	uint64_t seed = test_seed(0);
+
+	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
+		uint64_t n = 1;
+
+		while (one_attempt(&plans[i], n, seed))
+			n++;
+		printf("plan %zu: %" PRIu64 " requests, each failed once\n", i, n - 1);
+		fflush(stdout);
+		CHECK(n > 1, "nothing was asked for");
+	}
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Description: random operations on devices of several shapes, each compared with a plain array.
+ *
+ * test-model [SHAPE]: all shapes, or those whose name begins with SHAPE. ZCRAM_TEST_SEED repeats a
+ * run; a shape runs alike whether alone or with the others.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/device.h"
+#include "tests/lib/check.h"
+#include "tests/lib/content.h"
+#include "tests/lib/model.h"
+#include "tests/lib/rng.h"
+
+#define PAGE DEVICE_PAGE_SIZE
+#define MAX_PAGES 64
+#define MIB (UINT64_C(1) << 20)
+#define CORPUS_SIZE (8 * MIB)
+
+#define OPS_PER_PHASE 20000
+#define OPS_PER_CHECK 10000
+
+struct shape {
+	const char *name;
+	const char *algorithm;
+	int level;
+	enum codec_filter filter;
+	uint64_t size;
+	uint64_t mem_limit; /* or the least there is, if that is more */
+	uint64_t reserve;
+	bool start, auto_compact;
+	unsigned int streams;
+	uint64_t ops;
+};
+
+/* clang-format off */
+static const struct shape shapes[] = {
+	{"lz4-plain", "lz4", 1, CODEC_FILTER_NONE, 16 * MIB, 0, 0, false, false, 1, 600000},
+	{"lz4-threads", "lz4", 1, CODEC_FILTER_AUTO, 64 * MIB, 0, MIB, true, true, 0, 600000},
+	{"lz4-odd", "lz4", 4, CODEC_FILTER_AUTO, 3 * MIB + 1, 0, 0, true, true, 2, 400000},
+	{"lz4-limit", "lz4", 1, CODEC_FILTER_NONE, 24 * MIB - 511, 6 * MIB, 0, false, false, 1, 400000},
+	{"lz4-limit-threads", "lz4", 1, CODEC_FILTER_AUTO, 24 * MIB, 6 * MIB, 2 * MIB, true, true, 1, 400000},
+	{"lz4-byte", "lz4", 1, CODEC_FILTER_NONE, 1, 0, 0, false, false, 1, 20000},
+	{"zstd-plain", "zstd", 1, CODEC_FILTER_NONE, 16 * MIB - 4095, 0, 0, false, false, 1, 300000},
+	{"zstd-threads", "zstd", 1, CODEC_FILTER_AUTO, 48 * MIB, 0, MIB, true, true, 0, 400000},
+	{"zstd-level-3", "zstd", 3, CODEC_FILTER_AUTO, 5 * MIB + 4096 * 3 + 17, 0, 0, false, false, 1, 100000},
+	{"zstd-limit", "zstd", -1, CODEC_FILTER_AUTO, 16 * MIB, 3 * MIB, 0, true, true, 2, 400000},
+	{"zstd-pages", "zstd", 1, CODEC_FILTER_AUTO, 7 * 4096 + 100, 0, 0, false, false, 1, 50000},
+};
+/* clang-format on */
+
+struct run {
+	struct model model;
+	struct corpus corpus;
+	struct rng rng;
+	unsigned int dropping; /* how many of a hundred operations are trims and zeroes */
+	uint8_t buf[MAX_PAGES * PAGE];
+};
+
+struct range {
+	uint64_t offset;
+	size_t count;
+};
+
+static uint64_t min_u64(uint64_t a, uint64_t b)
+{
+	return a < b ? a : b;
+}
+
+/* Half of all operations meet in an eighth of the device, so that they overlap. */
+static uint64_t pick_offset(struct run *run)
+{
+	uint64_t size = run->model.size;
+
+	return rng_chance(&run->rng, 50) ? rng_below(&run->rng, size / 8 + 1)
+					 : rng_below(&run->rng, size);
+}
+
+/* Mostly one page, whole or in part; now and then up to MAX_PAGES, on page borders or anywhere. */
+static struct range pick_range(struct run *run)
+{
+	uint64_t draw = rng_below(&run->rng, 100);
+	uint64_t offset = min_u64(pick_offset(run), run->model.size - 1);
+	uint64_t count;
+
+	if (draw < 60) {
+		offset -= offset % PAGE;
+		count = PAGE;
+	} else if (draw < 84) {
+		count = rng_between(&run->rng, 1, PAGE);
+	} else if (draw < 94) {
+		offset -= offset % PAGE;
+		count = PAGE * rng_between(&run->rng, 2, 8);
+	} else if (draw < 99) {
+		count = rng_between(&run->rng, 1, 8 * PAGE);
+	} else {
+		count = rng_between(&run->rng, 1, MAX_PAGES * PAGE);
+	}
+	return (struct range){offset, min_u64(count, run->model.size - offset)};
+}
+
+static void one_operation(struct run *run)
+{
+	struct range range = pick_range(run);
+	uint64_t draw = rng_below(&run->rng, 100);
+
+	if (draw < run->dropping) {
+		if (draw % 2 == 0)
+			model_trim(&run->model, range.offset, range.count);
+		else
+			model_zero(&run->model, range.offset, range.count);
+	} else if (draw < 55) {
+		corpus_copy(&run->corpus, &run->rng, run->buf, range.count);
+		model_write(&run->model, run->buf, range.offset, range.count);
+	} else if (draw < 99) {
+		model_read(&run->model, range.offset, range.count);
+	} else {
+		model_extents(&run->model, range.offset, range.count);
+	}
+}
+
+/* Fill up, then thin out, and so on, so that the pool grows and shrinks. */
+static void next_phase(struct run *run)
+{
+	static const unsigned int dropping[] = {4, 30, 10, 50};
+
+	run->dropping = dropping[rng_below(&run->rng, 4)];
+	if (rng_chance(&run->rng, 50))
+		CHECK(device_compact(run->model.device) == 0, "compact");
+	if (rng_chance(&run->rng, 10)) {
+		model_trim(&run->model, 0, run->model.size);
+		CHECK(device_compact(run->model.device) == 0, "compact");
+	}
+}
+
+static struct device_options options_of(const struct shape *shape)
+{
+	struct device_options options = {
+		.size = shape->size,
+		.mem_limit = shape->mem_limit,
+		.reserve = shape->reserve,
+		.auto_compact = shape->auto_compact,
+		.streams = shape->streams,
+	};
+
+	CHECK(codec_method_init(&options.method, shape->algorithm, &shape->level) == 0, "%s",
+	      shape->algorithm);
+	options.method.filter = shape->filter;
+	if (options.mem_limit != 0 && options.mem_limit < device_min_limit())
+		options.mem_limit = device_min_limit();
+	return options;
+}
+
+static struct device *device_of(const struct shape *shape)
+{
+	struct device_options options = options_of(shape);
+	struct device *device;
+	int err = device_new(&options, &device);
+
+	CHECK(err == 0, "device_new: %d", err);
+	if (shape->start) {
+		err = device_start(device);
+		CHECK(err == 0, "device_start: %d", err);
+	}
+	return device;
+}
+
+static void run_shape(const struct shape *shape, uint64_t seed)
+{
+	static struct run run;
+	uint64_t ops = test_ops(shape->ops);
+
+	run.rng = rng_make(seed ^ rng_mix((uint64_t)(shape - shapes) + 1));
+	run.dropping = 4;
+	corpus_init(&run.corpus, &run.rng, CORPUS_SIZE);
+	model_init(&run.model, device_of(shape));
+	for (uint64_t op = 0; op < ops; op++) {
+		one_operation(&run);
+		if (op % OPS_PER_PHASE == OPS_PER_PHASE - 1)
+			next_phase(&run);
+		if (op % OPS_PER_CHECK == OPS_PER_CHECK - 1)
+			model_check(&run.model);
+	}
+	model_check(&run.model);
+	CHECK(shape->mem_limit == 0 || ops < shape->ops || run.model.errors > 0,
+	      "the limit was never met");
+	printf("%s: %" PRIu64 " operations, %" PRIu64 " found no room\n", shape->name, ops,
+	       run.model.errors);
+	fflush(stdout);
+	model_fini(&run.model);
+	corpus_fini(&run.corpus);
+}
+
+int main(int argc, char **argv)
+{
+	const char *only = argc > 1 ? argv[1] : "";
+	uint64_t seed = test_seed(0);
+	bool any = false;
+
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		if (strncmp(shapes[i].name, only, strlen(only)) != 0)
+			continue;
+		any = true;
+		run_shape(&shapes[i], seed);
+	}
+	if (!any)
+		fprintf(stderr, "test-model: no shape begins with '%s'\n", only);
+	return any ? EXIT_SUCCESS : EXIT_FAILURE;
+}

@@ -1,0 +1,297 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Description: many threads on one device, compaction always at work, every byte accounted for.
+ *
+ * stress THREADS SCALE ITER SEED; SEED 0: a random one. Each of ITER rounds makes a device, of one
+ * configuration after the other, half of them with a limit that is met, and runs PHASES times THREADS
+ * threads on it. Between phases, when all is quiet, everything is checked: content, extents,
+ * counters, the device's own invariants. SCALE is the size: of the device and of the threads' work.
+ *
+ * The device has three parts:
+ *	shared   pages that all threads write and drop whole (shared.h)
+ *	sectors  pages of which each thread has sectors of its own: part-page requests must never
+ *		 undo a neighbour's
+ *	own	 a range for each thread, where it does anything, and knows every byte; ranges do not
+ *		 end on page borders
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "device/device.h"
+#include "tests/lib/check.h"
+#include "tests/lib/content.h"
+#include "tests/lib/model.h"
+#include "tests/lib/rng.h"
+#include "tests/stress/shared.h"
+
+#define PAGE DEVICE_PAGE_SIZE
+#define SECTOR 512
+#define SECTORS_PER_PAGE (PAGE / SECTOR)
+#define PHASES 4
+#define OWN_MAX (16 * PAGE) /* of one request */
+#define CORPUS_SIZE (2u << 20)
+
+struct configuration {
+	const char *algorithm;
+	enum codec_filter filter;
+	bool start, auto_compact, limit;
+	unsigned int streams;
+};
+
+static const struct configuration configurations[] = {
+	{"lz4", CODEC_FILTER_AUTO, true, true, true, 0},
+	{"lz4", CODEC_FILTER_NONE, false, false, false, 0},
+	{"zstd", CODEC_FILTER_AUTO, true, true, false, 1},
+	{"zstd", CODEC_FILTER_NONE, false, false, true, 2},
+};
+
+struct layout {
+	unsigned int threads;
+	uint64_t shared_pages, sector_pages;
+	uint64_t own_start, own_size; /* bytes; of each thread */
+	uint64_t size;
+	uint64_t requests; /* of a thread, in a phase */
+};
+
+struct round {
+	struct layout layout;
+	struct model model;
+	struct shared shared;
+	struct corpus corpus;
+	_Atomic bool quiet; /* the phase's workers have ended */
+};
+
+struct worker {
+	struct round *round;
+	struct model view;
+	struct shared_worker shared;
+	unsigned int number;
+	struct rng rng;
+	pthread_t thread;
+	uint8_t buf[OWN_MAX];
+};
+
+static struct layout layout_make(unsigned int threads, uint64_t scale)
+{
+	struct layout layout = {
+		.threads = threads,
+		.shared_pages = SHARED_MAX_PAGES + 4 * scale,
+		.sector_pages = 1 + scale,
+		.own_size = 16 * scale * PAGE + 1234,
+		.requests = 400 * scale,
+	};
+
+	layout.own_start = (layout.shared_pages + layout.sector_pages) * PAGE;
+	layout.size = layout.own_start + layout.own_size * threads;
+	return layout;
+}
+
+/* Any change or read of [offset, offset + count), the thread's own. */
+static void own_request(struct worker *worker, uint64_t offset, uint64_t count)
+{
+	uint64_t draw = rng_below(&worker->rng, 100);
+
+	if (draw < 45) {
+		model_read(&worker->view, offset, count);
+	} else if (draw < 85) {
+		corpus_copy(&worker->round->corpus, &worker->rng, worker->buf, count);
+		model_write(&worker->view, worker->buf, offset, count);
+	} else if (draw < 93) {
+		model_trim(&worker->view, offset, count);
+	} else {
+		model_zero(&worker->view, offset, count);
+	}
+}
+
+static void sector_request(struct worker *worker)
+{
+	const struct layout *layout = &worker->round->layout;
+	uint64_t sectors = layout->sector_pages * SECTORS_PER_PAGE;
+	uint64_t groups = sectors / layout->threads;
+	uint64_t sector, from, to;
+
+	if (groups == 0)
+		return;
+	sector = rng_below(&worker->rng, groups) * layout->threads + worker->number;
+	from = rng_below(&worker->rng, SECTOR);
+	to = rng_between(&worker->rng, from + 1, SECTOR);
+	own_request(worker, layout->shared_pages * PAGE + sector * SECTOR + from, to - from);
+}
+
+static void range_request(struct worker *worker)
+{
+	const struct layout *layout = &worker->round->layout;
+	uint64_t offset = rng_below(&worker->rng, layout->own_size);
+	uint64_t start = layout->own_start + worker->number * layout->own_size;
+	uint64_t count = rng_chance(&worker->rng, 10) ? rng_between(&worker->rng, 1, OWN_MAX) : PAGE;
+
+	if (rng_chance(&worker->rng, 70) && offset > PAGE)
+		offset -= (start + offset) % PAGE;
+	if (count > layout->own_size - offset)
+		count = layout->own_size - offset;
+	own_request(worker, start + offset, count);
+}
+
+static void odd_request(struct worker *worker)
+{
+	struct model *view = &worker->view;
+
+	if (rng_chance(&worker->rng, 50)) {
+		CHECK(device_write(view->device, worker->buf, view->size - 1, 2) == -EINVAL,
+		      "a write across the end");
+		view->expected.invalid_io++;
+	} else {
+		CHECK(device_flush(view->device) == 0, "flush");
+		view->expected.flushes++;
+	}
+}
+
+static void *work(void *opaque)
+{
+	struct worker *worker = opaque;
+
+	for (uint64_t i = 0; i < worker->round->layout.requests; i++) {
+		uint64_t draw = rng_below(&worker->rng, 100);
+
+		if (draw < 40)
+			shared_request(&worker->shared);
+		else if (draw < 65)
+			sector_request(worker);
+		else if (draw < 99)
+			range_request(worker);
+		else
+			odd_request(worker);
+	}
+	return NULL;
+}
+
+static void *compact(void *opaque)
+{
+	struct round *round = opaque;
+	struct device_stats stats;
+
+	while (!atomic_load(&round->quiet)) {
+		CHECK(device_compact(round->model.device) == 0, "compact");
+		device_get_stats(round->model.device, &stats);
+		CHECK(stats.mem_limit == 0 || stats.pool_max <= stats.mem_limit,
+		      "the pool went to %" PRIu64, stats.pool_max);
+	}
+	return NULL;
+}
+
+static void run_threads(struct round *round, struct worker *workers)
+{
+	pthread_t compactor;
+
+	atomic_store(&round->quiet, false);
+	CHECK(pthread_create(&compactor, NULL, compact, round) == 0, "no thread");
+	for (unsigned int i = 0; i < round->layout.threads; i++)
+		CHECK(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0,
+		      "no thread");
+	for (unsigned int i = 0; i < round->layout.threads; i++)
+		pthread_join(workers[i].thread, NULL);
+	atomic_store(&round->quiet, true);
+	pthread_join(compactor, NULL);
+}
+
+/*
+ * All is quiet. The shared pages are checked by their own rules, and what they hold is then taken
+ * over into the model, which compares all the rest.
+ */
+static void check_all(struct round *round, struct worker *workers)
+{
+	struct model *model = &round->model;
+
+	shared_check(&workers[0].shared);
+	for (unsigned int i = 0; i < round->layout.threads; i++)
+		model_collect(model, &workers[i].view);
+	model_learn(model, 0, round->layout.shared_pages * PAGE);
+	model_check(model);
+}
+
+static struct device_options options_of(const struct configuration *c, uint64_t size)
+{
+	struct device_options options = {
+		.size = size,
+		.mem_limit = c->limit ? size / 4 : 0,
+		.reserve = c->start ? size / 16 : 0,
+		.auto_compact = c->auto_compact,
+		.streams = c->streams,
+	};
+
+	CHECK(codec_method_init(&options.method, c->algorithm, NULL) == 0, "%s", c->algorithm);
+	options.method.filter = c->filter;
+	if (c->limit && options.mem_limit < device_min_limit())
+		options.mem_limit = device_min_limit();
+	return options;
+}
+
+static struct device *device_of(const struct configuration *c, uint64_t size)
+{
+	struct device_options options = options_of(c, size);
+	struct device *device;
+	int err = device_new(&options, &device);
+
+	CHECK(err == 0, "device_new: %d", err);
+	if (c->start) {
+		err = device_start(device);
+		CHECK(err == 0, "device_start: %d", err);
+	}
+	return device;
+}
+
+static void run_round(const struct configuration *c, const struct layout *layout, uint64_t seed)
+{
+	struct round round = {.layout = *layout};
+	struct worker *workers = calloc(layout->threads, sizeof(*workers));
+	struct rng rng = rng_make(seed);
+
+	CHECK(workers, "no memory");
+	corpus_init(&round.corpus, &rng, CORPUS_SIZE);
+	model_init(&round.model, device_of(c, layout->size));
+	shared_init(&round.shared, seed, layout->shared_pages, layout->threads,
+		    layout->requests * PHASES);
+	for (unsigned int i = 0; i < layout->threads; i++) {
+		workers[i].round = &round;
+		workers[i].number = i;
+		workers[i].rng = rng_make(rng_next(&rng));
+		model_view(&workers[i].view, &round.model);
+		shared_worker_init(&workers[i].shared, &round.shared, &workers[i].view, i,
+				   rng_make(rng_next(&rng)));
+	}
+	for (unsigned int phase = 0; phase < PHASES; phase++) {
+		run_threads(&round, workers);
+		check_all(&round, workers);
+	}
+	printf("%s%s%s: %" PRIu64 " writes and zeroes found no room\n", c->algorithm,
+	       c->start ? ", threads" : "", c->limit ? ", limit" : "", round.model.errors);
+	fflush(stdout);
+	for (unsigned int i = 0; i < layout->threads; i++)
+		model_fini(&workers[i].view);
+	shared_fini(&round.shared);
+	model_fini(&round.model);
+	corpus_fini(&round.corpus);
+	free(workers);
+}
+
+int main(int argc, char **argv)
+{
+	unsigned long threads = argc > 1 ? strtoul(argv[1], NULL, 0) : 4;
+	unsigned long scale = argc > 2 ? strtoul(argv[2], NULL, 0) : 25;
+	unsigned long rounds = argc > 3 ? strtoul(argv[3], NULL, 0) : 4;
+	uint64_t seed = test_seed(argc > 4 ? strtoull(argv[4], NULL, 0) : 0);
+	struct layout layout;
+
+	if (threads == 0 || threads > 100 || scale == 0 || rounds == 0) {
+		fprintf(stderr, "stress THREADS SCALE ITER SEED\n");
+		return EXIT_FAILURE;
+	}
+	layout = layout_make((unsigned int)threads, scale);
+	for (unsigned long i = 0; i < rounds; i++)
+		run_round(&configurations[i % 4], &layout, rng_mix(seed + i));
+	return EXIT_SUCCESS;
+}
