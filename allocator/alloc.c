@@ -17,7 +17,7 @@ static zs_ref take(struct zs_pool *pool, struct zs_class *c, struct zspage *z, u
 int zs_alloc(struct zs_pool *pool, uint32_t owner, size_t len, zs_ref *ret_ref)
 {
 	struct zs_class *c = zs_class_of(pool, len);
-	bool opened = false;
+	bool look = false, wants = false;
 	struct zspage *z;
 	int r = 0;
 
@@ -25,89 +25,95 @@ int zs_alloc(struct zs_pool *pool, uint32_t owner, size_t len, zs_ref *ret_ref)
 	z = zspage_fullest(pool, c);
 	if (unlikely(!z)) {
 		r = zspage_make(pool, c, ARENA_SPARE, &z);
-		opened = r == 0;
-		if (opened)
+		if (r == 0)
 			zspage_unpin(pool, c, z);
+		look = true;
 	}
-	if (likely(r == 0))
+	if (likely(r == 0)) {
 		*ret_ref = take(pool, c, z, owner);
+		wants = z->group == ZS_GROUP_TAIL;
+		if (unlikely(wants))
+			store_relaxed(&c->wants, true);
+	}
 	pthread_mutex_unlock(&c->lock);
-	if (unlikely(opened || r < 0))
-		keeper_look(pool);
+	if (unlikely(look || wants))
+		keeper_look(pool, wants);
 	return r;
 }
 
-/* How many pages to commit at once to a zspage that grows: about 1.5% of what its class has. */
-static unsigned int growth(const struct zs_class *c, const struct zspage *z)
+/*
+ * How many pages a zspage that is to grow should have in the end: about 1.5% of its class more; at
+ * the least (ret_need) what its next fresh cell needs. Class lock.
+ */
+static unsigned int growth(const struct zs_class *c, const struct zspage *z, unsigned int *ret_need)
 {
-	uint64_t n = max_u64((uint64_t)c->zspages * c->pages / 64, zspage_pages(c, 1));
+	uint64_t goal = z->committed + (uint64_t)c->zspages * c->pages / 64;
 
-	return (unsigned int)min_u64(n, (uint64_t)c->pages - z->committed);
+	*ret_need = zspage_pages(c, z->fresh + 1U);
+	return (unsigned int)min_u64(max_u64(goal, *ret_need), c->pages);
 }
 
 /* A zspage of the class that memory can be committed to, pinned. Errors of arena_take(). */
 static int refill_candidate(struct zs_pool *pool, struct zs_class *c, struct zspage **ret_zspage)
 {
-	struct zspage *z = zspage_first(pool, c, ZS_GROUP_TAIL);
-
-	if (!z)
+	*ret_zspage = zspage_first(pool, c, ZS_GROUP_TAIL);
+	if (!*ret_zspage)
 		return zspage_make(pool, c, ARENA_ANY, ret_zspage);
-	zspage_pin(pool, c, z);
-	bump(&c->opened, 1);
-	*ret_zspage = z;
+	zspage_pin(pool, c, *ret_zspage);
 	return 0;
 }
 
-/*
- * Commit the pages of Z, pinned, that its next fresh cell needs, and some more; near the limit just
- * those. ret_pages: how many; none, when the run was spare in part and has room as it is.
- */
-static int grow(struct zs_pool *pool, struct zs_class *c, struct zspage *z, unsigned int *ret_pages)
+/* Commit pages to Z, pinned, up to GOAL, or, near the limit, to NEED. How many it has then. */
+static int grow(struct zs_pool *pool, struct zs_class *c, struct zspage *z, unsigned int need,
+		unsigned int goal)
 {
-	unsigned int need = zspage_pages(c, z->fresh + 1U), n = growth(c, z);
-	int r;
+	struct zs_arena *a = &pool->arena;
+	unsigned int has = z->committed; /* the pinner's alone to change */
+	int r = (int)has;
 
-	*ret_pages = 0;
-	if (need <= z->committed)
-		return 0;
-	need -= z->committed;
-	n = n > need ? n : need;
-	r = arena_grow(&pool->arena, z->first + z->committed, n);
-	if (r == -ENOSPC && n > need) {
-		n = need;
-		r = arena_grow(&pool->arena, z->first + z->committed, n);
+	/* When a new zspage's run was spare in part, it has room as it is. */
+	if (need > has) {
+		r = arena_grow(a, z->first, c->pages, has, goal);
+		if (r == -ENOSPC && goal > need)
+			r = arena_grow(a, z->first, c->pages, has, need);
 	}
-	*ret_pages = n;
 	return r;
 }
 
-static int refill(struct zs_pool *pool, struct zs_class *c)
+int zs_grow(struct zs_pool *pool, struct zs_class *c)
 {
-	unsigned int n = 0;
+	unsigned int need = 0, goal = 0;
 	struct zspage *z;
-	int r = arena_prepare(&pool->arena);
+	int r;
 
-	if (r < 0)
-		return r;
 	pthread_mutex_lock(&c->lock);
 	r = zspage_fullest(pool, c) ? 1 : refill_candidate(pool, c, &z);
-	pthread_mutex_unlock(&c->lock);
-	if (r > 0 || r == -EAGAIN)
-		return 0; /* another thread was first: let the caller try again */
-	if (r < 0)
-		return r;
-
-	r = grow(pool, c, z, &n);
-	pthread_mutex_lock(&c->lock);
 	if (r == 0)
-		zspage_set_committed(c, z, z->committed + n);
+		goal = growth(c, z, &need);
+	pthread_mutex_unlock(&c->lock);
+	if (r != 0)
+		return r > 0 || r == -EAGAIN ? 0 : r; /* another thread was first: try again */
+
+	r = grow(pool, c, z, need, goal);
+	pthread_mutex_lock(&c->lock);
+	if (r > 0)
+		zspage_set_committed(c, z, (unsigned int)r);
+	bump(&c->opened, 1);
 	zspage_unpin(pool, c, z);
 	if (z->used == 0 && zspage_room(c, z) == 0) {
 		zspage_unlist(pool, c, z);
 		zspage_destroy(pool, c, z);
 	}
 	pthread_mutex_unlock(&c->lock);
-	return r;
+	keeper_look(pool, false);
+	return r < 0 ? r : 0;
+}
+
+static int refill(struct zs_pool *pool, struct zs_class *c)
+{
+	int r = arena_prepare(&pool->arena);
+
+	return r < 0 ? r : zs_grow(pool, c);
 }
 
 int zs_refill(struct zs_pool *pool, size_t len)
@@ -116,11 +122,16 @@ int zs_refill(struct zs_pool *pool, size_t len)
 	int r = refill(pool, c);
 
 	add_relaxed(&pool->refills, 1);
-	if (r != -ENOSPC)
-		return r;
-	/* At the limit, pages that no cell of another class has reached are better used here. */
-	keeper_trim(pool, true);
-	return refill(pool, c);
+	if (r == -ENOSPC) {
+		/* Pages that no cell of another class has reached are better used here. */
+		keeper_trim(pool, true);
+		r = refill(pool, c);
+	}
+	if (r == -ENOSPC) {
+		mover_make_room(pool);
+		r = refill(pool, c);
+	}
+	return r;
 }
 
 /* Frees that a class sees before the mover is asked whether compaction has become worth it. */
@@ -153,10 +164,10 @@ void zs_free(struct zs_pool *pool, zs_ref ref)
 	if (unlikely(look))
 		mover_look(pool);
 	if (unlikely(emptied))
-		keeper_look(pool);
+		keeper_look(pool, false);
 }
 
 void *zs_payload(const struct zs_pool *pool, zs_ref ref, size_t len)
 {
-	return pool->arena.base + ref * ZS_REF_UNIT + (len == ZS_PAGE_SIZE ? 0 : ZS_OWNER_SIZE);
+	return pool->arena.base + ref * ZS_REF_UNIT + (len > ZS_MAX_SMALL ? 0 : ZS_OWNER_SIZE);
 }

@@ -10,35 +10,44 @@
 
 #include "allocator/zs-types.h"
 
+/* Room for MAX_BYTES of zspages; at most LIMIT bytes of them committed, 0: as many as there are. */
 int arena_init(struct zs_arena *arena, uint64_t max_bytes, uint64_t limit);
 void arena_destroy(struct zs_arena *arena);
+
+/* The largest max_bytes. */
+uint64_t arena_max_bytes(void);
 
 /* Which runs arena_take() may take; the lowest of them it does. */
 enum arena_source {
 	ARENA_SPARE,  /* committed pages only */
 	ARENA_ANY,    /* whether committed or not */
-	ARENA_PARTLY, /* the same, in extents that hold a zspage already */
+	ARENA_PARTLY, /* the same, in extents that have used pages already */
 };
 
 /*
  * Take N pages and a descriptor for a zspage of class KLASS, whose lock is held. Does not block.
  * Sets first, committed and klass of the descriptor. -EAGAIN: no such run, or no descriptor ready;
- * -ENOSPC: what is committed in the run would break the limit, or there is no run at all.
+ * -ENOSPC, not with ARENA_SPARE: there is no run that the limit allows.
  */
 int arena_take(struct zs_arena *arena, uint16_t klass, unsigned int n, enum arena_source source,
 	       uint32_t *ret_zspage);
 
-/* Put the N pages and the descriptor of a zspage back; class lock. What is committed becomes spare.
+/* Put the N pages and the descriptor of a zspage back; class lock. What is committed is spare then.
  */
 void arena_put(struct zs_arena *arena, uint32_t zspage, unsigned int n);
 
-/* Commit N more pages of a pinned zspage from page FIRST on. Blocks. -ENOSPC: limit; -ENOMEM. */
-int arena_grow(struct zs_arena *arena, uint32_t first, unsigned int n);
+/*
+ * Commit the pages FROM .. TO - 1 of a zspage of N pages that starts at FIRST and is pinned; those
+ * before are committed. Blocks. Returns how many pages from FIRST on are committed then, which may
+ * be more. -ENOSPC: limit; -ENOMEM.
+ */
+int arena_grow(struct zs_arena *arena, uint32_t first, unsigned int n, unsigned int from,
+	       unsigned int to);
 
 /* Take the memory of N pages of a pinned zspage from page FIRST on. Blocks. */
 void arena_shrink(struct zs_arena *arena, uint32_t first, unsigned int n);
 
-/* Have a descriptor ready, and page map for the lowest uncommitted run. Blocks. -ENOMEM. */
+/* Have descriptors for the reserve and one more, and map for the next runs. Blocks. -ENOMEM. */
 int arena_prepare(struct zs_arena *arena);
 
 /* Commit up to MAX free pages, lowest first, as spare. Blocks. -ENOSPC: none is left; -ENOMEM. */
@@ -54,10 +63,13 @@ unsigned int arena_release_spare(struct zs_arena *arena, unsigned int max);
 int arena_close_sparsest(struct zs_arena *arena, uint32_t *ret_extent);
 bool arena_reopen(struct zs_arena *arena, uint32_t extent);
 
-/* Pages that are not used in extents that hold a zspage. */
+/* Pages that are not used in extents that have used ones. */
 uint64_t arena_fragmented(struct zs_arena *arena);
 
-/* Check A1..A6. NULL, or which is broken. */
+/* Bytes of tables that are committed. Arena lock. */
+uint64_t arena_metadata(const struct zs_arena *arena);
+
+/* Check A1..A7; the classes say how many pages a zspage has. NULL, or which is broken. */
 const char *arena_validate(struct zs_arena *arena, const struct zs_class *classes);
 
 static inline void *arena_page(const struct zs_arena *arena, uint32_t page)

@@ -4,7 +4,7 @@
  * the zspage; sizes that would cut a zspage alike are merged (zsmalloc does both), and so is a
  * size whose objects would take no less memory each than a bigger one's.
  */
-#include <string.h>
+#include <assert.h>
 
 #include "allocator/zspage.h"
 
@@ -33,12 +33,18 @@ static struct cut best_cut(uint32_t cell)
 static void add_class(struct zs_pool *pool, struct cut cut)
 {
 	struct zs_class *c = &pool->classes[pool->nr_classes++];
+	pthread_mutexattr_t spin_first;
 
+	assert(pool->nr_classes <= ZS_MAX_CLASSES);
 	c->cell = cut.cell;
 	c->cells = cut.cells;
 	c->pages = cut.pages;
 	c->reciprocal = (uint32_t)(((UINT64_C(1) << 32) + cut.cell - 1) / cut.cell);
-	pthread_mutex_init(&c->lock, NULL);
+	/* It is held for less than it takes to fall asleep. */
+	pthread_mutexattr_init(&spin_first);
+	pthread_mutexattr_settype(&spin_first, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&c->lock, &spin_first);
+	pthread_mutexattr_destroy(&spin_first);
 	for (unsigned int g = 0; g < ZS_GROUPS; g++)
 		c->heads[g] = ZS_NONE;
 }

@@ -4,6 +4,7 @@
  * room for all of it; thoroughly, as long as that frees a page. What is then left half-filled is
  * squeezed: its objects are moved to its front, so that the pages behind them can be given back.
  */
+#include "allocator/arena.h"
 #include "allocator/move.h"
 #include "allocator/worker.h"
 
@@ -53,6 +54,30 @@ static bool worth_moving(const struct zs_class *c, const struct zspage *z, bool 
 	       zspage_pages(c, z->used - (unsigned int)elsewhere) < zspage_pages(c, z->used);
 }
 
+/*
+ * Two zspages that are short, with tails: have memory for the objects of one in the other. Without
+ * it neither has room, and a trickle of writes would leave many. Blocks.
+ */
+static void lengthen_short(struct zs_pool *pool, struct zs_class *c)
+{
+	struct zspage *to = zspage_first(pool, c, ZS_GROUP_TAIL), *from;
+	unsigned int pages;
+	int r;
+
+	from = to && to->next != ZS_NONE ? &pool->arena.zspages[to->next] : NULL;
+	if (!from || to->used + from->used > c->cells)
+		return;
+	pages = zspage_pages(c, (unsigned int)to->used + from->used);
+	zspage_pin(pool, c, to);
+	pthread_mutex_unlock(&c->lock);
+	r = arena_grow(&pool->arena, to->first, c->pages, to->committed, pages);
+	pthread_mutex_lock(&c->lock);
+	if (r > 0)
+		zspage_set_committed(c, to, (unsigned int)r);
+	bump(&c->opened, 1);
+	zspage_unpin(pool, c, to);
+}
+
 /* Empty one zspage of the class. False: none can be, or its objects were busy. */
 static bool compact_one(struct zs_pool *pool, struct zs_class *c, bool thorough)
 {
@@ -61,6 +86,8 @@ static bool compact_one(struct zs_pool *pool, struct zs_class *c, bool thorough)
 	struct zspage *z;
 
 	pthread_mutex_lock(&c->lock);
+	if (thorough)
+		lengthen_short(pool, c);
 	z = emptiest(pool, c);
 	if (z && worth_moving(c, z, thorough)) {
 		zspage_pin(pool, c, z);
@@ -81,11 +108,15 @@ static bool compact_one(struct zs_pool *pool, struct zs_class *c, bool thorough)
 void compact_pass(struct zs_pool *pool, bool thorough)
 {
 	for (uint32_t i = 0; i < pool->nr_classes && !load_relaxed(&pool->mover.stop); i++)
-		while (compact_one(pool, &pool->classes[i], thorough))
+		while (compact_one(pool, &pool->classes[i], thorough) &&
+		       !load_relaxed(&pool->mover.stop))
 			;
 }
 
-/* A zspage of the class that would need fewer pages with its objects in front; or NULL. */
+/*
+ * A zspage of the class that would need fewer pages with its objects in front; or NULL. After a
+ * thorough pass a list with room has one zspage at most, unless objects were busy.
+ */
 static struct zspage *squeezable(struct zs_pool *pool, struct zs_class *c)
 {
 	for (unsigned int g = 0; g < ZS_GROUP_ROOM; g++) {

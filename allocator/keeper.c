@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The keeper: memory is committed and released here, so that the I/O path need not. It refills the
- * reserve, gives back what has been spare for a while, and the pages of half-filled zspages that
- * no cell has reached.
+ * reserve, has the next page of a zspage ready when its last cell with memory is taken, gives back
+ * what has been spare for a while, and the pages of half-filled zspages that no cell has reached.
  */
 #include <errno.h>
 
@@ -11,8 +11,15 @@
 #include "allocator/zspage.h"
 #include "common/os.h"
 
-/* How long memory must have been of no use before it is given back, and a class quiet. */
+/* How long memory must have been of no use before it is given back. */
 #define TICK_MS 250
+
+/*
+ * Ticks for which a class must have been quiet for its zspages to be trimmed: to one cell more than
+ * it has, so that a trickle of writes always finds one; and to the last.
+ */
+#define QUIET_ONE_MORE 2
+#define QUIET_LAST     20
 
 /* Pages committed or released by one call of the kernel at most: some 0.1 ms. */
 #define BATCH 128
@@ -25,9 +32,15 @@ static uint32_t spare(struct zs_pool *pool)
 	return load_relaxed(&pool->arena.spare);
 }
 
-void keeper_look(struct zs_pool *pool)
+void keeper_look(struct zs_pool *pool, bool now)
 {
-	if (load_relaxed(&pool->keeper_idle) || spare(pool) < pool->reserve - pool->reserve / 4)
+	/*
+	 * What there is to be seen was written before; keeper_idle is read after. The keeper does
+	 * it the other way round (tidy), so one of the two sees the other.
+	 */
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	if (now || load_relaxed(&pool->keeper_idle) ||
+	    spare(pool) < pool->arena.reserve - pool->arena.reserve / 4)
 		worker_poke(&pool->keeper);
 }
 
@@ -36,10 +49,24 @@ int keeper_fill(struct zs_pool *pool)
 	uint32_t have;
 	int r = arena_prepare(&pool->arena);
 
-	while (r == 0 && (have = spare(pool)) < pool->reserve)
+	while (r == 0 && (have = spare(pool)) < pool->arena.reserve &&
+	       !load_relaxed(&pool->keeper.stop))
 		r = arena_commit_spare(&pool->arena,
-				       (unsigned int)min_u64(pool->reserve - have, BATCH));
+				       (unsigned int)min_u64(pool->arena.reserve - have, BATCH));
 	return r;
+}
+
+/* Have memory for the next cell of the classes that have just taken the last that had some. */
+static void feed(struct zs_pool *pool)
+{
+	for (uint32_t i = 0; i < pool->nr_classes; i++) {
+		struct zs_class *c = &pool->classes[i];
+
+		/* A failure leaves it to the write, which has the reserve and can report it. */
+		if (load_relaxed(&c->wants) &&
+		    __atomic_exchange_n(&c->wants, false, __ATOMIC_SEQ_CST))
+			zs_grow(pool, c);
+	}
 }
 
 /* Release what has been spare beyond the reserve since the last call. */
@@ -52,9 +79,9 @@ static void release(struct zs_pool *pool)
 	low = a->spare_low;
 	a->spare_low = a->spare;
 	pthread_mutex_unlock(&a->lock);
-	if (low <= pool->reserve + SLACK)
+	if (low <= pool->arena.reserve + SLACK)
 		return;
-	for (n = low - pool->reserve; n > 0 && !load_relaxed(&pool->keeper.stop);) {
+	for (n = low - pool->arena.reserve; n > 0 && !load_relaxed(&pool->keeper.stop);) {
 		uint32_t done = arena_release_spare(a, (unsigned int)min_u64(n, BATCH));
 
 		if (done == 0)
@@ -63,69 +90,95 @@ static void release(struct zs_pool *pool)
 	}
 }
 
-/* A zspage that changed is at the head of its list: those far behind have been looked at. */
-#define LOOK_AT 64
-
-/* A zspage of the class with committed pages that no cell has reached, pinned; or NULL. */
-static struct zspage *pin_untouched(struct zs_pool *pool, struct zs_class *c)
+/* Pages of Z that are worth keeping: those of its cells, and of one more if that is asked. */
+static unsigned int wanted_pages(const struct zs_class *c, const struct zspage *z, bool one_more)
 {
-	for (unsigned int g = 0; g < ZS_GROUP_ROOM; g++) {
-		uint32_t index = c->heads[g];
+	unsigned int cells = z->fresh + (one_more && z->fresh < c->cells);
 
-		for (int n = 0; index != ZS_NONE && n < LOOK_AT; n++) {
-			struct zspage *z = &pool->arena.zspages[index];
-
-			if (!z->raw && z->committed > zspage_pages(c, z->fresh)) {
-				zspage_pin(pool, c, z);
-				return z;
-			}
-			index = z->next;
-		}
-	}
-	return NULL;
+	if (z->raw)
+		return z->used;
+	return z->used == 0 ? 0 : zspage_pages(c, cells);
 }
 
-static void trim_class(struct zs_pool *pool, struct zs_class *c)
+/* Give the pages of Z behind its first KEEP back, and Z itself if it is empty. Class lock, dropped.
+ */
+static void trim_zspage(struct zs_pool *pool, struct zs_class *c, struct zspage *z,
+			unsigned int keep)
 {
-	struct zspage *z;
+	unsigned int had = z->committed;
 
+	/* Pinned: the cells there are nobody's, and nobody will be given one. */
+	zspage_pin(pool, c, z);
+	zspage_set_committed(c, z, keep);
+	pthread_mutex_unlock(&c->lock);
+	arena_shrink(&pool->arena, z->first + keep, had - keep);
 	pthread_mutex_lock(&c->lock);
-	while ((z = pin_untouched(pool, c)) != NULL) {
-		unsigned int had = z->committed, keep = zspage_pages(c, z->fresh);
+	zspage_unpin(pool, c, z);
+	if (z->used == 0) {
+		zspage_unlist(pool, c, z);
+		zspage_destroy(pool, c, z);
+	}
+}
 
-		/* Pinned: the cells there are nobody's and nobody will be given one. */
-		zspage_set_committed(c, z, keep);
-		pthread_mutex_unlock(&c->lock);
-		arena_shrink(&pool->arena, z->first + keep, had - keep);
-		pthread_mutex_lock(&c->lock);
-		zspage_unpin(pool, c, z);
-		if (z->used == 0) {
-			zspage_unlist(pool, c, z);
-			zspage_destroy(pool, c, z);
-		}
+/* What a tick finds of a class. */
+enum trim { TRIM_NOT, TRIM_ONE_MORE, TRIM_LAST };
+
+static enum trim look_at(struct zs_class *c, bool all)
+{
+	uint64_t used = load_relaxed(&c->used);
+
+	if (load_relaxed(&c->opened) == c->trimmed)
+		return TRIM_NOT;
+	if (used != c->used_seen)
+		c->quiet = 0;
+	else if (c->quiet < QUIET_LAST)
+		c->quiet++;
+	c->used_seen = used;
+	if (all || c->quiet == QUIET_LAST)
+		return TRIM_LAST;
+	return c->quiet == QUIET_ONE_MORE ? TRIM_ONE_MORE : TRIM_NOT;
+}
+
+static void trim_at(struct zs_pool *pool, uint32_t index, const uint8_t trims[])
+{
+	struct zspage *z = &pool->arena.zspages[index];
+	uint16_t klass = load_relaxed(&z->klass);
+	struct zs_class *c = &pool->classes[klass];
+	unsigned int keep;
+
+	if (klass == ZS_CLASS_FREE || trims[klass] == TRIM_NOT)
+		return;
+	pthread_mutex_lock(&c->lock);
+	if (load_relaxed(&z->klass) == klass && !z->pinned) {
+		keep = wanted_pages(c, z, trims[klass] == TRIM_ONE_MORE);
+		if (keep < z->committed)
+			trim_zspage(pool, c, z, keep);
 	}
 	pthread_mutex_unlock(&c->lock);
 }
 
 bool keeper_trim(struct zs_pool *pool, bool all)
 {
-	bool done = true;
+	uint8_t trims[ZS_MAX_CLASSES];
+	bool any = false, done = true;
+	uint32_t nr_zspages;
 
 	pthread_mutex_lock(&pool->keeper_lock);
 	for (uint32_t i = 0; i < pool->nr_classes; i++) {
 		struct zs_class *c = &pool->classes[i];
 		uint32_t opened = load_relaxed(&c->opened);
 
-		if (opened == c->trimmed)
-			continue;
-		if (all || opened == c->opened_seen) {
-			trim_class(pool, c);
+		trims[i] = (uint8_t)look_at(c, all);
+		any = any || trims[i] != TRIM_NOT;
+		if (trims[i] == TRIM_LAST)
 			c->trimmed = opened;
-		} else {
-			done = false;
-		}
-		c->opened_seen = opened;
+		done = done && c->trimmed == opened;
 	}
+	pthread_mutex_lock(&pool->arena.lock);
+	nr_zspages = pool->arena.nr_zspages;
+	pthread_mutex_unlock(&pool->arena.lock);
+	for (uint32_t i = 0; any && i < nr_zspages; i++)
+		trim_at(pool, i, trims);
 	pthread_mutex_unlock(&pool->keeper_lock);
 	return done;
 }
@@ -133,12 +186,15 @@ bool keeper_trim(struct zs_pool *pool, bool all)
 /* What is done once a tick. False: there is nothing left to wait for. */
 static bool tidy(struct zs_pool *pool)
 {
-	/*
-	 * Idle first, and then look: a zspage that is opened or freed after the look wakes us.
-	 */
+	bool done;
+
+	/* Idle first, and then look: what changes after the look wakes us (keeper_look). */
 	__atomic_store_n(&pool->keeper_idle, true, __ATOMIC_SEQ_CST);
+	__atomic_thread_fence(__ATOMIC_SEQ_CST);
 	release(pool);
-	if (keeper_trim(pool, false) && spare(pool) <= pool->reserve + SLACK)
+	done = keeper_trim(pool, false);
+	if (done && spare(pool) >= pool->arena.reserve &&
+	    spare(pool) <= pool->arena.reserve + SLACK)
 		return false;
 	store_relaxed(&pool->keeper_idle, false);
 	return true;
@@ -154,7 +210,8 @@ void *keeper_main(void *opaque)
 	os_thread_name("zs-keeper");
 	while (worker_sleep(&pool->keeper, more ? TICK_MS : -1, &poked)) {
 		store_relaxed(&pool->keeper_idle, false);
-		keeper_fill(pool); /* a failure shows as refills, and is tried again */
+		keeper_fill(pool); /* what fails is tried again, a tick later */
+		feed(pool);
 		more = true;
 		if (os_now() - tick < TICK_MS * UINT64_C(1000000))
 			continue;

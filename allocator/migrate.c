@@ -39,22 +39,21 @@ static struct zspage *pin_at(struct zs_pool *pool, uint32_t page, struct zs_clas
 /* A pinned zspage in another extent, with memory for N cells. Class lock, dropped meanwhile. */
 static struct zspage *make_copy(struct zs_pool *pool, struct zs_class *c, unsigned int n)
 {
-	unsigned int pages = zspage_pages(c, n), more = 0;
+	unsigned int pages = zspage_pages(c, n);
 	struct zspage *z;
 	int r = zspage_make(pool, c, ARENA_PARTLY, &z);
 
 	if (r < 0)
 		return NULL;
 	if (z->committed < pages) {
-		more = pages - z->committed;
 		pthread_mutex_unlock(&c->lock);
-		r = arena_grow(&pool->arena, z->first + z->committed, more);
+		r = arena_grow(&pool->arena, z->first, c->pages, z->committed, pages);
 		pthread_mutex_lock(&c->lock);
+		if (r > 0)
+			zspage_set_committed(c, z, (unsigned int)r);
 	}
-	if (r == 0) {
-		zspage_set_committed(c, z, z->committed + more);
+	if (r >= 0)
 		return z;
-	}
 	zspage_destroy(pool, c, z);
 	return NULL;
 }
@@ -87,6 +86,7 @@ static bool migrate_zspage(struct zs_pool *pool, uint32_t page)
 	return moved;
 }
 
+/* True: all of it has come free. */
 static bool migrate_extent(struct zs_pool *pool, uint32_t extent)
 {
 	uint32_t first = extent * ZS_EXTENT_PAGES;

@@ -13,6 +13,9 @@
 #define WORTH_SETTLED 64
 #define WORTH_PAGES   16
 
+/* However much is freed, the mover looks no more often than this. */
+#define PAUSE_MS 50
+
 static uint64_t worth(struct zs_pool *pool, bool settled)
 {
 	uint32_t pages = load_relaxed(&pool->arena.pool);
@@ -37,7 +40,7 @@ static void work(struct zs_pool *pool, bool settled)
 	if (settled)
 		compact_squeeze(pool);
 	pthread_mutex_unlock(&pool->mover_lock);
-	keeper_look(pool); /* what came free is its to release */
+	keeper_look(pool, false); /* what came free is its to release */
 }
 
 void *mover_main(void *opaque)
@@ -45,29 +48,43 @@ void *mover_main(void *opaque)
 	struct zs_pool *pool = opaque;
 	bool poked = false, settled = true;
 
+	/*
+	 * No less urgent than others: it holds locks that they wait for, a few microseconds at a
+	 * time.
+	 */
 	os_thread_name("zs-mover");
-	os_thread_yielding();
 
 	/* Asleep for good when settled; after a poke, until nothing has been freed for a while. */
 	while (worker_sleep(&pool->mover, settled ? -1 : SETTLED_MS, &poked)) {
 		settled = !poked;
 		work(pool, settled);
+		os_wait(&pool->mover.stop, 0, PAUSE_MS);
 	}
 	return NULL;
 }
 
-void zs_compact(struct zs_pool *pool)
+/* All that can be done for memory that is committed: the mover lock is held. */
+static void compact_all(struct zs_pool *pool)
 {
-	struct zs_arena *a = &pool->arena;
-	uint32_t spare;
-
-	pthread_mutex_lock(&pool->mover_lock);
 	compact_pass(pool, true);
 	migrate_pass(pool);
 	compact_squeeze(pool);
 	keeper_trim(pool, true);
+}
+
+void mover_make_room(struct zs_pool *pool)
+{
+	pthread_mutex_lock(&pool->mover_lock);
+	compact_all(pool);
 	pthread_mutex_unlock(&pool->mover_lock);
-	spare = load_relaxed(&a->spare);
-	if (spare > pool->reserve)
-		arena_release_spare(a, spare - pool->reserve);
+}
+
+void zs_compact(struct zs_pool *pool)
+{
+	uint32_t spare;
+
+	mover_make_room(pool);
+	spare = load_relaxed(&pool->arena.spare);
+	if (spare > pool->arena.reserve)
+		arena_release_spare(&pool->arena, spare - pool->arena.reserve);
 }

@@ -10,8 +10,7 @@
 
 uint64_t zs_max_bytes(void)
 {
-	/* What arena_bytes() adds to it must fit into the bits of a zs_ref as well. */
-	return (ZS_REF_UNIT << ZS_REF_BITS) / 16 * 14;
+	return arena_max_bytes();
 }
 
 uint64_t zs_min_limit(void)
@@ -28,7 +27,6 @@ static bool options_valid(const struct zs_options *options)
 
 int zs_pool_new(const struct zs_options *options, struct zs_pool **ret_pool)
 {
-	uint64_t limit = options->limit ? options->limit : ZS_REF_UNIT << ZS_REF_BITS;
 	struct zs_pool *pool;
 	void *memory;
 	int r;
@@ -38,14 +36,14 @@ int zs_pool_new(const struct zs_options *options, struct zs_pool **ret_pool)
 	if (posix_memalign(&memory, CACHE_LINE, sizeof(*pool)) != 0)
 		return -ENOMEM;
 	pool = memset(memory, 0, sizeof(*pool));
-	r = arena_init(&pool->arena, min_u64(options->max_bytes, limit), limit);
+	r = arena_init(&pool->arena, options->max_bytes, options->limit);
 	if (r < 0) {
 		free(pool);
 		return r;
 	}
 	pool->owner = options->owner;
-	pool->reserve =
-		(uint32_t)min_u64(options->reserve / ZS_PAGE_SIZE, pool->arena.nr_pages / 2);
+	/* What the limit forbids to use need not be kept. */
+	pool->arena.reserve = (uint32_t)min_u64(options->reserve / ZS_PAGE_SIZE, pool->arena.limit);
 	pool->auto_compact = options->auto_compact;
 	pthread_mutex_init(&pool->mover_lock, NULL);
 	pthread_mutex_init(&pool->keeper_lock, NULL);
@@ -66,7 +64,8 @@ int zs_pool_start(struct zs_pool *pool)
 {
 	int r = keeper_fill(pool);
 
-	if (r == 0)
+	/* -ENOSPC: all of the arena is in use, there is nothing to keep. */
+	if (r == 0 || r == -ENOSPC)
 		r = worker_start(&pool->keeper, keeper_main, pool);
 	if (r == 0 && pool->auto_compact)
 		r = worker_start(&pool->mover, mover_main, pool);
@@ -84,21 +83,11 @@ void zs_pool_stop(struct zs_pool *pool)
 	store_relaxed(&pool->keeper.stop, 0);
 }
 
-static uint64_t metadata(const struct zs_arena *a)
-{
-	uint64_t map = (uint64_t)a->top_extent * ZS_EXTENT_PAGES * sizeof(*a->page_map);
-	uint64_t extents = a->top_extent * sizeof(*a->extents);
-	uint64_t zspages = a->nr_zspages * sizeof(*a->zspages);
-
-	return align_up(map, ZS_PAGE_SIZE) + align_up(extents, ZS_PAGE_SIZE) +
-	       align_up(zspages, ZS_PAGE_SIZE) + align_up(sizeof(struct zs_pool), ZS_PAGE_SIZE);
-}
-
 void zs_get_stats(struct zs_pool *pool, struct zs_stats *ret_stats)
 {
 	struct zs_arena *a = &pool->arena;
 	struct zs_stats s = {
-		.reserve_target = (uint64_t)pool->reserve * ZS_PAGE_SIZE,
+		.reserve_target = (uint64_t)pool->arena.reserve * ZS_PAGE_SIZE,
 		.objects_compacted = load_relaxed(&pool->objects_compacted),
 		.pages_compacted = load_relaxed(&pool->pages_compacted),
 		.objects_migrated = load_relaxed(&pool->objects_migrated),
@@ -116,7 +105,7 @@ void zs_get_stats(struct zs_pool *pool, struct zs_stats *ret_stats)
 	s.pool_max = (uint64_t)a->pool_max * ZS_PAGE_SIZE;
 	s.reserve = (uint64_t)a->spare * ZS_PAGE_SIZE;
 	s.limit = (uint64_t)a->limit * ZS_PAGE_SIZE;
-	s.metadata = metadata(a);
+	s.metadata = arena_metadata(a) + align_up(sizeof(*pool), ZS_PAGE_SIZE);
 	pthread_mutex_unlock(&a->lock);
 	*ret_stats = s;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "allocator/arena.h"
+#include "allocator/pages.h"
 #include "allocator/zspage.h"
 #include "common/bitmap.h"
 
@@ -128,9 +129,15 @@ static const char *check_class(struct check *k, uint32_t index)
 	struct zs_class *c = &k->pool->classes[index];
 	struct zs_arena *a = &k->pool->arena;
 	uint64_t listed = 0;
+	uint32_t nr_zspages;
 
+	/* All descriptors below this number are made, or free; those made later are not this
+	 * class's. */
+	pthread_mutex_lock(&a->lock);
+	nr_zspages = a->nr_zspages;
+	pthread_mutex_unlock(&a->lock);
 	k->zspages = k->used = k->room = 0;
-	for (uint32_t i = 0; i < load_relaxed(&a->nr_zspages); i++) {
+	for (uint32_t i = 0; i < nr_zspages; i++) {
 		const char *error;
 
 		if (load_relaxed(&a->zspages[i].klass) != index)
@@ -143,6 +150,86 @@ static const char *check_class(struct check *k, uint32_t index)
 	if (k->zspages != c->zspages || k->used != c->used || k->room != c->room)
 		return "C1: a class's counts are not the sums over its zspages";
 	return check_lists(k, c, listed);
+}
+
+static const char *check_hints(const struct zs_arena *a, uint32_t index, enum zs_run kind)
+{
+	const struct zs_extent *e = &a->extents[index];
+	unsigned int absent = e->absent[kind];
+	uint64_t map[ZS_EXTENT_PAGES / 64];
+
+	for (unsigned int w = 0; w < ARRAY_SIZE(map); w++)
+		map[w] = extent_word(e, kind, w);
+	if (absent && bitmap_find_run(map, ZS_EXTENT_PAGES, absent) >= 0)
+		return "A5: an extent has a run that is said to be absent";
+	for (unsigned int n = 1; n <= ZS_MAX_PAGES; n++)
+		if (index < a->hint[kind][n] && (!absent || absent > n))
+			return "A6: a run may be hidden below the hint";
+	return NULL;
+}
+
+static const char *check_extent(const struct zs_arena *a, uint32_t index, uint64_t sums[4])
+{
+	const struct zs_extent *e = &a->extents[index];
+	unsigned int used = bitmap_count_range(e->used, 0, ZS_EXTENT_PAGES), spare = 0;
+	unsigned int committed = bitmap_count_range(e->committed, 0, ZS_EXTENT_PAGES);
+	const char *error = NULL;
+
+	for (unsigned int w = 0; w < ZS_EXTENT_PAGES / 64; w++)
+		spare += (unsigned int)__builtin_popcountll(extent_word(e, ZS_RUN_SPARE, w));
+	if (used != e->nr_used || committed != e->nr_committed || spare != e->nr_spare)
+		return "A4: an extent's counts are not those of its bits";
+	for (unsigned int kind = 0; kind < ZS_RUNS && !error; kind++)
+		error = check_hints(a, index, kind);
+	if (spare > 0 && index >= a->top_spare)
+		return "A4: there are spare pages above the highest";
+	sums[0] += used;
+	sums[1] += spare;
+	sums[2] += committed - spare;
+	sums[3] += used > 0;
+	return error;
+}
+
+/* Pages that belong to a zspage, by the descriptors. */
+static uint64_t zspages_pages(const struct zs_arena *a, const struct zs_class *classes)
+{
+	uint64_t pages = 0;
+
+	for (uint32_t i = 0; i < a->nr_zspages; i++)
+		if (a->zspages[i].klass != ZS_CLASS_FREE)
+			pages += classes[a->zspages[i].klass].pages;
+	return pages;
+}
+
+static const char *check_arena(const struct zs_arena *a, const struct zs_class *classes)
+{
+	uint64_t sums[4] = {0};
+
+	for (uint32_t i = 0; i < a->top_extent; i++) {
+		const char *error = check_extent(a, i, sums);
+
+		if (error)
+			return error;
+	}
+	if (sums[0] != a->used || zspages_pages(a, classes) + a->busy != a->used)
+		return "A1: used pages are not those of the zspages";
+	if (sums[1] != a->spare)
+		return "A2: the count of spare pages is wrong";
+	if (sums[2] != a->pool)
+		return "A3: the count of the pool's pages is wrong";
+	if (a->pool + a->charged > a->limit)
+		return "A3: the limit is exceeded";
+	return sums[3] == a->partly ? NULL : "A7: the count of extents in use is wrong";
+}
+
+const char *arena_validate(struct zs_arena *a, const struct zs_class *classes)
+{
+	const char *error;
+
+	pthread_mutex_lock(&a->lock);
+	error = check_arena(a, classes);
+	pthread_mutex_unlock(&a->lock);
+	return error;
 }
 
 int zs_validate(struct zs_pool *pool, bool (*live)(void *opaque, uint32_t owner, zs_ref ref),

@@ -22,6 +22,7 @@ void worker_stop(struct zs_worker *w)
 	if (!w->running)
 		return;
 	__atomic_store_n(&w->stop, 1, __ATOMIC_SEQ_CST);
+	os_wake(&w->stop, true);
 	worker_poke(w);
 	pthread_join(w->thread, NULL);
 	w->running = false;

@@ -18,8 +18,11 @@ bool worker_sleep(struct zs_worker *worker, int milliseconds, bool *ret_poked);
 /* Wake the thread, or keep it from falling asleep. At most one system call, and mostly none. */
 void worker_poke(struct zs_worker *worker);
 
-/* A zspage was opened or freed: wake the keeper if it sleeps for good or the reserve is low. */
-void keeper_look(struct zs_pool *pool);
+/*
+ * A zspage was opened, has grown or was freed: wake the keeper if it sleeps for good or the reserve
+ * is low; or (NOW) a class wants memory for its next cell: wake it anyhow.
+ */
+void keeper_look(struct zs_pool *pool, bool now);
 
 /* Many cells were freed: wake the mover. */
 void mover_look(struct zs_pool *pool);
@@ -32,10 +35,16 @@ void *mover_main(void *pool);
 int keeper_fill(struct zs_pool *pool);
 
 /*
- * Take back pages of zspages that no cell has reached, of classes that have opened no zspage since
- * the last call (ALL: of every class). Blocks. False: a class was busy, there may be more to do.
+ * Take back pages of zspages that no cell has reached, of classes that have been quiet (ALL: of
+ * every class). Blocks. False: there will be more to do.
  */
 bool keeper_trim(struct zs_pool *pool, bool all);
+
+/* Commit memory for the next cell of the class if it has none. Blocks. -ENOSPC, -ENOMEM. */
+int zs_grow(struct zs_pool *pool, struct zs_class *class);
+
+/* At the limit: free what compaction and migration can. Blocks. */
+void mover_make_room(struct zs_pool *pool);
 
 /* The mover's passes, with the mover lock held. Migration blocks. */
 void compact_pass(struct zs_pool *pool, bool thorough);

@@ -35,8 +35,9 @@
  *	A2	a.spare = number of bits that are committed and not used
  *	A3	a.pool = number of bits that are committed and used; a.pool + a.charged <= a.limit
  *	A4	each extent's counts are those of its bits
- *	A5	a run of spare pages longer than e.spare_run there is not in extent e
- *	A6	below extent a.hint[n] no extent has e.spare_run >= n
+ *	A5	if e.absent[k] = n > 0, extent e has no run of n pages of kind k
+ *	A6	no extent below a.hint[k][n] that is open may have one: its absent[k] is in 1..n
+ *	A7	a.partly = number of extents with used pages
  */
 #ifndef ZCRAM_ZS_TYPES_H
 #define ZCRAM_ZS_TYPES_H
@@ -78,7 +79,7 @@ enum {
 struct zspage {
 	uint32_t first; /* page */
 	uint32_t prev, next;
-	uint16_t klass; /* index of its size class */
+	uint16_t klass; /* index of its size class; also under the arena lock */
 	uint16_t used;	/* live cells */
 	union {
 		struct {
@@ -111,19 +112,29 @@ struct zs_class {
 	uint32_t heads[ZS_GROUPS];
 	uint32_t zspages;
 	uint64_t used, room; /* cells */
+	bool wants;	     /* atomic: it has just taken the last cell that has memory */
 	uint32_t frees;	     /* since the mover was last told */
-	uint32_t opened;     /* times a zspage was made or refilled: has the class been quiet? */
+	uint32_t opened;     /* times that pages were added to a zspage of it, or left by cells */
 	/* Keeper lock. */
-	uint32_t opened_seen; /* opened, a tick ago */
-	uint32_t trimmed;     /* opened, when it was last trimmed */
+	uint64_t used_seen; /* used, a tick ago */
+	uint32_t trimmed;   /* opened, when it was last trimmed to its last cell */
+	uint8_t quiet;	    /* ticks since used has changed */
+};
+
+/* Kinds of pages that runs are looked for of. */
+enum zs_run {
+	ZS_RUN_SPARE,  /* committed, not used */
+	ZS_RUN_UNUSED, /* not used */
+	ZS_RUN_BARE,   /* neither committed nor used */
+	ZS_RUNS
 };
 
 struct zs_extent {
 	uint64_t used[ZS_EXTENT_PAGES / 64];
 	uint64_t committed[ZS_EXTENT_PAGES / 64];
 	uint16_t nr_used, nr_committed, nr_spare;
-	uint16_t spare_run; /* no run of spare pages is longer */
-	bool closed;	    /* being emptied by migration: takes no new runs */
+	uint16_t absent[ZS_RUNS]; /* there is no run so long of the kind; 0: not known */
+	bool closed;		  /* being emptied by migration: takes no new runs */
 };
 
 struct zs_arena {
@@ -132,6 +143,7 @@ struct zs_arena {
 	uint64_t size;	   /* bytes */
 	uint32_t nr_pages; /* a multiple of ZS_EXTENT_PAGES */
 	uint32_t nr_extents;
+	uint32_t reserve; /* spare pages that the keeper keeps */
 	uint32_t
 		*page_map; /* of each page: its zspage's index + 1, or 0; its zspage's class lock */
 	struct zspage *zspages;
@@ -139,13 +151,14 @@ struct zs_arena {
 	/* Arena lock. */
 	pthread_mutex_t lock __attribute__((aligned(CACHE_LINE)));
 	struct zs_extent *extents;
-	uint32_t hint[ZS_MAX_PAGES + 1];
-	uint32_t commit_hint; /* below this extent every page is used or committed */
+	uint32_t hint[ZS_RUNS][ZS_MAX_PAGES + 1];
 	uint32_t used, spare, pool, pool_max, limit; /* pages */
 	uint32_t busy;		/* used pages that are being committed or released, and nobody's */
 	uint32_t charged;	/* pages that are being committed for a zspage */
 	uint32_t spare_low;	/* lowest spare since the keeper last looked */
 	uint32_t top_extent;	/* extents from here on were never used */
+	uint32_t top_spare;	/* extents from here on have no spare pages */
+	uint32_t partly;	/* extents that have used pages */
 	uint32_t nr_zspages;	/* descriptors from here on were never used */
 	uint32_t free_zspage;	/* first free descriptor below that */
 	uint32_t ready_zspages; /* descriptors below this are committed */
@@ -163,7 +176,6 @@ struct zs_worker {
 struct zs_pool {
 	struct zs_arena arena;
 	struct zs_owner_ops owner;
-	uint32_t reserve; /* pages */
 	bool auto_compact;
 	uint32_t nr_classes;
 	uint32_t raw_class;			       /* the last: one raw page */

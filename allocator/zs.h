@@ -15,9 +15,9 @@
  *    reader ever takes a lock of the pool.
  *  - A zspage takes memory as it fills. Half-filled zspages, one a class, are what a small pool
  *    loses most by, and what keeps zsmalloc's chains short. Here the pages of a zspage that no cell
- *    has reached yet are given back when the class has been quiet, and taken again on demand;
- *    so the mean loss is half a page a class instead of half a zspage, and long chains, many
- *    classes and little rounding cost nothing.
+ *    has reached yet are given back when the class has been quiet, and had again in the background
+ *    when its last cell with memory is taken; so the mean loss is half a page a class instead of
+ *    half a zspage, and long chains, many classes and little rounding cost nothing.
  *
  * Lock order, outermost first; a lock may be skipped, never taken upwards:
  *
@@ -28,7 +28,8 @@
  *	arena lock	page bitmaps, counts, free descriptors		struct zs_arena
  *
  * Under a class lock slot locks are only *tried* (zs_owner_ops.relocate). Nobody holds two class
- * locks. Under class and arena locks nothing allocates, logs, blocks or enters the kernel.
+ * locks. Under class and arena locks nothing allocates, logs or blocks, and the kernel is entered
+ * at most to wake a thread.
  */
 #ifndef ZCRAM_ZS_H
 #define ZCRAM_ZS_H
@@ -52,8 +53,8 @@ typedef uint64_t zs_ref;
 #define ZS_OWNER_SIZE 4 /* bytes before the payload in its cell */
 
 /*
- * The longest payload whose owner stands in its cell. A raw page, ZS_PAGE_SIZE, fills its cell and
- * has its owner in the descriptor. Lengths in between there are none.
+ * The longest payload whose owner stands in its cell. A longer one, a raw page, has a page to
+ * itself and its owner in the descriptor.
  */
 #define ZS_MAX_SMALL (ZS_PAGE_SIZE - ZS_OWNER_SIZE)
 
@@ -112,15 +113,16 @@ int zs_pool_start(struct zs_pool *pool);
 void zs_pool_stop(struct zs_pool *pool);
 
 /*
- * A cell for a payload of LEN bytes, 1..ZS_MAX_SMALL or ZS_PAGE_SIZE. The caller writes the payload
+ * A cell for a payload of LEN bytes, 1..ZS_PAGE_SIZE. The caller writes the payload
  * (zs_payload) and has the owner name it; until then it is nobody's and will not be moved.
  * Takes committed memory only and never enters the kernel but to wake a thread.
- * -EAGAIN: none is left: give up locks, call zs_refill() and try again. -ENOSPC: the limit.
+ * -EAGAIN: none is left: give up locks, call zs_refill() and try again.
  */
 int zs_alloc(struct zs_pool *pool, uint32_t owner, size_t len, zs_ref *ret_ref);
 
 /*
- * Commit memory for the size class of LEN. Blocks; no slot may be locked. -ENOSPC, -ENOMEM.
+ * Commit memory for the size class of LEN; at the limit, first compact what others hold. Blocks; no
+ * slot may be locked. -ENOSPC: the limit; -ENOMEM: the kernel gave none.
  */
 int zs_refill(struct zs_pool *pool, size_t len);
 

@@ -131,7 +131,7 @@ unsigned int cell_take(struct zs_pool *pool, struct zs_class *c, struct zspage *
 		*word = owner;
 	}
 	z->used++;
-	c->used++;
+	bump(&c->used, 1);
 	c->room--;
 	return cell;
 }
@@ -143,7 +143,7 @@ void cell_put(struct zs_pool *pool, struct zs_class *c, struct zspage *z, unsign
 		z->free_head = (uint16_t)cell;
 	}
 	z->used--;
-	c->used--;
+	bump(&c->used, -1);
 	c->room++;
 }
 

@@ -15,7 +15,7 @@ void zs_classes_init(struct zs_pool *pool);
 /* The class of a payload of LEN bytes. */
 static inline struct zs_class *zs_class_of(struct zs_pool *pool, size_t len)
 {
-	uint32_t index = len == ZS_PAGE_SIZE
+	uint32_t index = len > ZS_MAX_SMALL
 				 ? pool->raw_class
 				 : pool->class_of[div_round_up(len + ZS_OWNER_SIZE, ZS_STEP)];
 
@@ -65,7 +65,7 @@ void zspage_unlist(struct zs_pool *pool, struct zs_class *c, struct zspage *z);
 void zspage_pin(struct zs_pool *pool, struct zs_class *c, struct zspage *z);
 void zspage_unpin(struct zs_pool *pool, struct zs_class *c, struct zspage *z);
 
-/* Tell the class that Z has COMMITTED pages now. Z is pinned. */
+/* Tell the class that Z has COMMITTED pages now. Class lock; Z is pinned. */
 void zspage_set_committed(struct zs_class *c, struct zspage *z, unsigned int committed);
 
 /* Make a zspage out of a run that arena_take() finds; its errors. It is on no list, and pinned. */

@@ -5,7 +5,6 @@
 #include <linux/futex.h>
 #include <pthread.h>
 #include <sys/mman.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
@@ -62,10 +61,14 @@ int os_commit(void *addr, size_t size)
 
 int os_release(void *addr, size_t size)
 {
-	if (madvise(addr, size, MADV_DONTNEED_LOCKED) == 0)
+	if (madvise(addr, size, MADV_DONTNEED_LOCKED) == 0 ||
+	    madvise(addr, size, MADV_DONTNEED) == 0)
 		return 0;
-	/* Before Linux 5.18 this works on memory that is not locked. */
-	return madvise(addr, size, MADV_DONTNEED) == 0 ? 0 : -errno;
+	/* Before Linux 5.18 locked memory has to be unlocked first; it is to be locked again. */
+	if (munlock(addr, size) < 0 || madvise(addr, size, MADV_DONTNEED) < 0 ||
+	    mlock2(addr, size, MLOCK_ONFAULT) < 0)
+		return -errno;
+	return 0;
 }
 
 void os_wait(const uint32_t *word, uint32_t value, int milliseconds)
@@ -95,12 +98,6 @@ uint64_t os_now(void)
 void os_thread_name(const char *name)
 {
 	pthread_setname_np(pthread_self(), name);
-}
-
-void os_thread_yielding(void)
-{
-	/* On Linux, of this thread alone. Without it the thread is no less right. */
-	setpriority(PRIO_PROCESS, (id_t)syscall(SYS_gettid), 10);
 }
 
 unsigned int os_cpus(void)

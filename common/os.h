@@ -30,9 +30,8 @@ void os_wake(const uint32_t *word, bool all);
 /* Nanoseconds of the monotonic clock. */
 uint64_t os_now(void);
 
-/* Name the calling thread (15 characters); let it give way to whatever else wants the CPU. */
+/* Name the calling thread, in 15 characters. */
 void os_thread_name(const char *name);
-void os_thread_yielding(void);
 
 unsigned int os_cpus(void);
 

@@ -121,6 +121,7 @@ static void encode(struct device *d, struct stream *s, const void *page, struct 
 {
 	uint64_t value;
 
+	ret->len = 0;
 	ret->same = codec_same_word(page, &value) && encode_same(d, value, &ret->word);
 	if (!ret->same)
 		ret->len = codec_compress(s->codec, page, &ret->payload, &ret->encoding);

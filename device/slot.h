@@ -120,7 +120,10 @@ static inline slot_word slot_lock(slot_word *slot, struct parking *parking)
 	for (int i = 0; i < SLOT_SPINS; i++) {
 		if (likely(slot_trylock(slot, &word)))
 			return word;
-		cpu_pause();
+		while (i < SLOT_SPINS && __atomic_load_n(slot, __ATOMIC_RELAXED) & SLOT_LOCK) {
+			cpu_pause();
+			i++;
+		}
 	}
 	for (;;) {
 		uint32_t sequence = parking_enter(parking);

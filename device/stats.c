@@ -64,7 +64,8 @@ void device_get_stats(struct device *d, struct device_stats *ret_stats)
 		.mem_limit = d->mem_limit,
 	};
 	pool_stats(d, ret_stats);
-	ret_stats->metadata += load_relaxed(&d->leaves_ready) * DEVICE_PAGE_SIZE + sizeof(*d);
+	ret_stats->metadata += load_relaxed(&d->leaves_ready) * DEVICE_PAGE_SIZE + sizeof(*d) +
+			       div_round_up(d->nr_leaves, 64) * sizeof(uint64_t);
 	for (unsigned int i = 0; i < d->nr_streams; i++)
 		ret_stats->streams += codec_stream_memory(d->streams[i].codec);
 }

@@ -49,9 +49,15 @@ void stream_put(struct device *d, struct stream *s)
 	parking_notify(&d->streams_parking);
 }
 
+/* Twice the CPUs, since whoever holds one may be preempted; but no more than 4 MiB of them. */
+static unsigned int default_streams(void)
+{
+	return (unsigned int)min_u64(2 * os_cpus(), 24);
+}
+
 int streams_new(struct device *d, const struct device_options *options)
 {
-	unsigned int n = options->streams ? options->streams : 2 * os_cpus();
+	unsigned int n = options->streams ? options->streams : default_streams();
 	struct codec_method method = options->method;
 	void *memory;
 

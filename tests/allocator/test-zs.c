@@ -12,7 +12,8 @@
 
 #include <cmocka.h>
 
-#include "allocator/zs-types.h"
+#include "allocator/arena.h"
+#include "allocator/worker.h"
 #include "common/os.h"
 #include "common/util.h"
 #include "tests/lib/rng.h"
@@ -260,6 +261,62 @@ static void test_limit(void **state)
 	owners_free(o);
 }
 
+/*
+ * Raw pages give way to objects of zspages, at random: the holes are single pages for a long time,
+ * and a zspage needs its pages in a row. There is no limit, so nothing may fail.
+ */
+static void test_scattered_holes(void **state)
+{
+	struct rng rng = rng_make(test_seed(43));
+	struct owners *o = owners_new(0, 0);
+
+	for (uint32_t i = 0; i < OWNERS; i++)
+		assert_int_equal(put(o, i, ZS_PAGE_SIZE), 0);
+	for (uint32_t i = 0; i < OWNERS / 2; i++) {
+		uint32_t owner = (uint32_t)rng_below(&rng, OWNERS);
+
+		drop(o, owner);
+		assert_int_equal(put(o, owner, 3500 + rng_below(&rng, 100)), 0);
+	}
+	check_content(o);
+	owners_free(o);
+}
+
+/* Objects that come one by one, with quiet between them, end as dense as if they had come at once.
+ */
+static void test_trickle(void **state)
+{
+	struct owners *o = owners_new(0, MIB);
+	uint64_t payload = 0;
+
+	while (stats(o).reserve < MIB)
+		assert_int_equal(arena_commit_spare(&o->pool->arena, 64), 0);
+	for (uint32_t i = 0; i < 60; i++) {
+		assert_int_equal(put(o, i, 2100), 0);
+		payload += 2100;
+		keeper_trim(o->pool, true); /* what the keeper does when a class has been quiet */
+	}
+	zs_compact(o->pool);
+	check_content(o);
+	assert_in_range(stats(o).pool, payload, payload / 100 * 103 + ZS_PAGE_SIZE);
+	owners_free(o);
+}
+
+/* The least limit there may be holds a few objects of whatever length. */
+static void test_least_limit(void **state)
+{
+	for (size_t len = 100; len <= ZS_PAGE_SIZE; len += 37) {
+		struct owners *o = owners_new(zs_min_limit(), MIB);
+
+		while (stats(o).reserve < zs_min_limit())
+			assert_int_equal(arena_commit_spare(&o->pool->arena, 64), 0);
+		for (uint32_t i = 0; i < 10; i++)
+			assert_int_equal(put(o, i, len), 0);
+		assert_true(stats(o).pool <= zs_min_limit());
+		owners_free(o);
+	}
+}
+
 /* Started, the pool keeps its reserve; and gives back what a burst has left. */
 static void test_reserve(void **state)
 {
@@ -311,6 +368,9 @@ int main(void)
 		cmocka_unit_test(test_migration_frees_extents),
 		cmocka_unit_test(test_busy_owners_stay),
 		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_scattered_holes),
+		cmocka_unit_test(test_trickle),
+		cmocka_unit_test(test_least_limit),
 		cmocka_unit_test(test_reserve),
 		cmocka_unit_test(test_options),
 	};
