@@ -15,7 +15,7 @@
  * seen to do; an eighth more has been seen to run out.
  */
 #define SPARSE 4
-#define MARGIN (32 * EXTENT_SIZE) /* the zspages that are just being filled, one a class */
+#define MARGIN (12 * EXTENT_SIZE) /* the zspages that are just being filled, one a class */
 
 uint64_t arena_max_bytes(void)
 {

@@ -18,7 +18,7 @@
 #include "common/util.h"
 #include "tests/lib/rng.h"
 
-#define OWNERS 20000
+#define OWNERS 40000
 #define MIB    (UINT64_C(1) << 20)
 
 /* A table of owners, as the device's slots are one. */
