@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * config: what a user writes, read and checked.
+ *
+ * Pure functions over strings: they allocate nothing, keep nothing and never block. Each returns 0,
+ * or a negative errno with *ret_why set to a constant that says what is wrong and what is allowed,
+ * to be printed behind "key=value: ". On an error nothing but *ret_why is written.
+ */
+#ifndef ZCRAM_CONFIG_H
+#define ZCRAM_CONFIG_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/*
+ * A number of bytes: decimal digits, then K, M, G or T (powers of 1024, either case), which "iB"
+ * may follow. No sign, no fraction, no blanks.
+ * -EINVAL: not such a number; -ERANGE: it does not fit in 64 bits.
+ */
+int conf_parse_size(const char *text, uint64_t *ret_bytes, const char **ret_why);
+
+#define CONF_ALGORITHM_NAME_MAX 15
+
+/* An algorithm as it was spelt; whether there is such a codec or level is not known here. */
+struct conf_algorithm {
+	char name[CONF_ALGORITHM_NAME_MAX + 1];
+	bool has_level;
+	int level; /* 0 without has_level */
+};
+
+/*
+ * An algorithm in zram-generator's spelling: "name" or "name(level=N)", N being a whole number that
+ * may be negative. -EINVAL: not spelt so; -ERANGE: N does not fit in an int.
+ */
+int conf_parse_algorithm(const char *text, struct conf_algorithm *ret_algorithm,
+			 const char **ret_why);
+
+#define CONF_CHOICES_MAX 3
+
+/* The words that a parameter takes. */
+struct conf_choice {
+	const char *words[CONF_CHOICES_MAX + 1]; /* NULL after the last */
+	const char *why;			 /* what is said of any other word */
+};
+
+enum conf_lock { CONF_LOCK_AUTO, CONF_LOCK_ON, CONF_LOCK_OFF };
+enum conf_filter { CONF_FILTER_AUTO, CONF_FILTER_NONE };
+enum conf_compact { CONF_COMPACT_AUTO, CONF_COMPACT_OFF };
+
+/* Their indexes are the enums above. */
+extern const struct conf_choice conf_lock_choice;
+extern const struct conf_choice conf_filter_choice;
+extern const struct conf_choice conf_compact_choice;
+
+/* The index of TEXT among the choice's words. -EINVAL: it is none of them. */
+int conf_parse_choice(const struct conf_choice *choice, const char *text, int *ret_index,
+		      const char **ret_why);
+
+#endif
