@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "nbdkit-plugin/lock.h"
+
+#include <errno.h>
+#include <link.h>
+#include <linux/capability.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "common/util.h"
+
+#ifndef PR_SET_IO_FLUSHER
+#define PR_SET_IO_FLUSHER 57
+#endif
+
+#define STACK_DEPTH ((size_t)32 << 10)
+#define PAGE	    ((size_t)4 << 10)
+
+static bool has_cap_ipc_lock(void)
+{
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+	/* The C library has no wrapper. */
+	if (syscall(SYS_capget, &header, data) < 0)
+		return false;
+	return (data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK)) != 0;
+}
+
+static bool memlock_is_unlimited(void)
+{
+	struct rlimit limit;
+
+	return getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY;
+}
+
+static int lock_memory(void)
+{
+	/*
+	 * Under a finite limit, locking what is mapped now may succeed, and then every mapping that
+	 * would go beyond it fails: a thread's stack, a larger buffer. Better not to lock at all.
+	 */
+	if (!memlock_is_unlimited() && !has_cap_ipc_lock())
+		return -EPERM;
+	/* Without MCL_ONFAULT all of the reserved address space would be filled with memory. */
+	return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0 ? -errno : 0;
+}
+
+struct lock_result lock_apply(void)
+{
+	return (struct lock_result){
+		.memory = lock_memory(),
+		.io_flusher = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) < 0 ? -errno : 0,
+	};
+}
+
+void lock_undo(void)
+{
+	munlockall();
+	prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);
+}
+
+bool lock_is_complete(const struct lock_result *result)
+{
+	return result->memory == 0 && result->io_flusher == 0;
+}
+
+bool lock_result_equal(const struct lock_result *a, const struct lock_result *b)
+{
+	return a->memory == b->memory && a->io_flusher == b->io_flusher;
+}
+
+void lock_describe(const struct lock_result *result, char *text, size_t size)
+{
+	char memory[LOCK_TEXT_SIZE] = "", io_flusher[LOCK_TEXT_SIZE] = "";
+
+	if (result->memory < 0)
+		snprintf(memory, sizeof(memory),
+			 "memory is not locked (%s: it takes CAP_IPC_LOCK or ulimit -l unlimited)",
+			 strerror(-result->memory));
+	if (result->io_flusher < 0)
+		snprintf(io_flusher, sizeof(io_flusher),
+			 "threads are not marked PR_SET_IO_FLUSHER (%s: it takes CAP_SYS_RESOURCE)",
+			 strerror(-result->io_flusher));
+	snprintf(text, size, "%s%s%s", memory, *memory && *io_flusher ? ", " : "", io_flusher);
+}
+
+/* Is it an object whose code serves requests? The main program, nbdkit, has no name here. */
+static bool is_on_io_path(const char *name)
+{
+	static const char *const names[] = {"nbdkit-zcram-plugin.", "libzstd.", "liblz4.", "libc.",
+					    "libpthread."};
+	const char *slash = strrchr(name, '/');
+	const char *base = slash ? slash + 1 : name;
+
+	if (*name == '\0')
+		return true;
+	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
+		if (strncmp(base, names[i], strlen(names[i])) == 0)
+			return true;
+	}
+	return false;
+}
+
+static void touch_read(uintptr_t start, uintptr_t end)
+{
+	for (uintptr_t at = start & ~(PAGE - 1); at < end; at += PAGE)
+		(void)*(const volatile char *)at;
+}
+
+static int touch_object(struct dl_phdr_info *object, size_t size, void *unused)
+{
+	if (!is_on_io_path(object->dlpi_name))
+		return 0;
+	for (size_t i = 0; i < object->dlpi_phnum; i++) {
+		const ElfW(Phdr) *segment = &object->dlpi_phdr[i];
+		uintptr_t start = object->dlpi_addr + segment->p_vaddr;
+
+		if (segment->p_type == PT_LOAD && (segment->p_flags & (PF_R | PF_W)) == PF_R)
+			touch_read(start, start + segment->p_memsz);
+	}
+	return 0;
+}
+
+void lock_touch_code(void)
+{
+	dl_iterate_phdr(touch_object, NULL);
+}
+
+static __attribute__((noinline)) void touch_stack(void)
+{
+	volatile char stack[STACK_DEPTH];
+
+	for (size_t i = 0; i < sizeof(stack); i += PAGE)
+		stack[i] = 0;
+}
+
+void lock_touch_stack(void)
+{
+	/*
+	 * Initial-exec: the variable has its place in every thread from the start. As a module that
+	 * is loaded late would have it otherwise, the first use in each thread would call malloc().
+	 */
+	static __thread __attribute__((tls_model("initial-exec"))) bool touched;
+
+	if (touched)
+		return;
+	touched = true;
+	touch_stack();
+}

@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * params: the parameters of the command line, collected and checked.
+ *
+ * All of this runs before the server forks. What is wrong is said through nbdkit_error(), in one
+ * line that names the parameter, what is wrong with it and what is allowed.
+ */
+#ifndef ZCRAM_PARAMS_H
+#define ZCRAM_PARAMS_H
+
+#include "config/config.h"
+#include "device/device.h"
+
+#define PARAMS_DEFAULT_ALGORITHM "zstd(level=1)"
+#define PARAMS_DEFAULT_RESERVE	 (UINT64_C(4) << 20)
+
+#define PARAMS_HELP                                                                            \
+	"size=SIZE              (required) The size of the device, such as 4G.\n"              \
+	"algorithm=ALGORITHM    lz4, lz4(level=N), zstd, zstd(level=N); "                      \
+	"default: " PARAMS_DEFAULT_ALGORITHM "\n"                                              \
+	"mem-limit=SIZE         At most so much memory for stored pages; default: no limit.\n" \
+	"reserve=SIZE           Memory kept ready for writes; default: 4M.\n"                  \
+	"filter=auto|none       Shuffle pages that compress better so; default: auto.\n"       \
+	"compact=auto|off       Compact in the background; default: auto.\n"                   \
+	"lock=auto|on|off       Lock memory, mark threads, for swap; default: auto.\n"
+
+enum param {
+	PARAM_SIZE,
+	PARAM_ALGORITHM,
+	PARAM_MEM_LIMIT,
+	PARAM_RESERVE,
+	PARAM_FILTER,
+	PARAM_COMPACT,
+	PARAM_LOCK,
+	PARAM_COUNT,
+};
+
+/* All zeros before the first params_set(). */
+struct params {
+	const char *given[PARAM_COUNT]; /* the values as written, NULL: not given; nbdkit's */
+	uint64_t size, mem_limit, reserve;
+	struct codec_method method;
+	int filter, compact, lock; /* enum conf_filter, conf_compact, conf_lock */
+};
+
+/* Take one key=value; VALUE must stay. -1 after nbdkit_error(): the server must not start. */
+int params_set(struct params *params, const char *key, const char *value);
+
+/* After the last of them: fill in defaults and check them against one another. 0 or -1, as above.
+ */
+int params_complete(struct params *params);
+
+/* What the device is to be made with. */
+struct device_options params_device_options(const struct params *params);
+
+#endif
