@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "bench/engine.h"
+
+#include <err.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define RESERVE (8 * MIB)
+
+void must(int ret, const char *what)
+{
+	if (ret < 0)
+		errx(EXIT_FAILURE, "%s: %s", what, strerror(-ret));
+}
+
+struct device *engine_device(const struct engine *engine, uint64_t pages, bool auto_compact)
+{
+	struct device_options options = {
+		.size = pages * PAGE_SIZE,
+		.reserve = RESERVE,
+		.auto_compact = auto_compact,
+		.method = engine->method,
+	};
+	struct device *device;
+
+	must(device_new(&options, &device), "device_new");
+	must(device_start(device), "device_start");
+	return device;
+}
+
+void engine_device_end(struct device *device)
+{
+	device_stop(device);
+	device_free(device);
+}
+
+struct codec_stream *engine_stream(const struct engine *engine)
+{
+	struct codec_stream *stream;
+
+	must(codec_stream_new(&engine->method, &stream), "codec_stream_new");
+	return stream;
+}
+
+static void usage(void)
+{
+	fputs("usage: zcram-bench-engine [options] speed|memory|latency INPUT\n"
+	      "  -a ALGORITHM  lz4 (the default) or zstd\n"
+	      "  -l LEVEL      its level; 1 by default\n"
+	      "  -f FILTER     none (the default) or auto\n"
+	      "  -r ROUNDS     of which the median is taken; 5 by default, 15 at most\n"
+	      "  -m MIB        use no more of the input; all of it by default\n"
+	      "  -p MIB        memory: fill the device to this much payload; 100 by default\n",
+	      stderr);
+	exit(EXIT_FAILURE);
+}
+
+static void set_method(struct engine *engine, int level)
+{
+	must(codec_method_init(&engine->method, engine->algorithm, &level), engine->algorithm);
+	if (strcmp(engine->filter, "none") == 0)
+		engine->method.filter = CODEC_FILTER_NONE;
+	else if (strcmp(engine->filter, "auto") == 0)
+		engine->method.filter = CODEC_FILTER_AUTO;
+	else
+		usage();
+}
+
+int main(int argc, char **argv)
+{
+	struct engine engine = {
+		.algorithm = "lz4", .filter = "none", .rounds = 5, .payload = 100 * MIB};
+	uint64_t mib = 0;
+	int opt, level = 1;
+	const char *what;
+
+	while ((opt = getopt(argc, argv, "a:l:f:r:m:p:")) != -1) {
+		if (opt == 'a')
+			engine.algorithm = optarg;
+		else if (opt == 'f')
+			engine.filter = optarg;
+		else if (opt == 'l')
+			level = atoi(optarg);
+		else if (opt == 'r')
+			engine.rounds = (unsigned int)parse_number("-r", optarg);
+		else if (opt == 'm')
+			mib = parse_number("-m", optarg);
+		else if (opt == 'p')
+			engine.payload = parse_number("-p", optarg) * MIB;
+		else
+			usage();
+	}
+	if (argc - optind != 2 || engine.rounds > MAX_ROUNDS)
+		usage();
+	set_method(&engine, level);
+	what = argv[optind];
+	input_load(&engine.input, argv[optind + 1], mib);
+
+	if (strcmp(what, "speed") == 0)
+		measure_speed(&engine);
+	else if (strcmp(what, "memory") == 0)
+		measure_memory(&engine);
+	else if (strcmp(what, "latency") == 0)
+		measure_latency(&engine);
+	else
+		usage();
+	return EXIT_SUCCESS;
+}

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * zcram-bench-engine: the device called directly, with nothing in front of it.
+ *
+ * Prints one line for each thing measured: a name, then key=value fields.
+ */
+#ifndef ZCRAM_BENCH_ENGINE_H
+#define ZCRAM_BENCH_ENGINE_H
+
+#include <stdbool.h>
+
+#include "bench/input.h"
+#include "codec/codec.h"
+#include "device/device.h"
+
+#define MAX_ROUNDS 15
+
+struct engine {
+	struct input input;
+	const char *algorithm; /* as given, for the output */
+	const char *filter;
+	struct codec_method method;
+	unsigned int rounds; /* 1..MAX_ROUNDS */
+	uint64_t payload;    /* bytes, for memory */
+};
+
+/* What is measured: each prints its lines, and exits with a message when the device fails. */
+void measure_speed(const struct engine *engine);
+void measure_memory(const struct engine *engine);
+void measure_latency(const struct engine *engine);
+
+/* Exit with a message unless RET, which WHAT returned, is 0. */
+void must(int ret, const char *what);
+
+/* A device of PAGES pages, started. */
+struct device *engine_device(const struct engine *engine, uint64_t pages, bool auto_compact);
+void engine_device_end(struct device *device);
+
+/* A stream, for the codec alone. */
+struct codec_stream *engine_stream(const struct engine *engine);
+
+#endif
