@@ -171,3 +171,9 @@ void *zs_payload(const struct zs_pool *pool, zs_ref ref, size_t len)
 {
 	return pool->arena.base + ref * ZS_REF_UNIT + (len > ZS_MAX_SMALL ? 0 : ZS_OWNER_SIZE);
 }
+
+void zs_prefetch(const struct zs_pool *pool, zs_ref ref)
+{
+	__builtin_prefetch(pool->arena.base + ref * ZS_REF_UNIT, 1);
+	__builtin_prefetch(&pool->arena.page_map[ref * ZS_REF_UNIT / ZS_PAGE_SIZE]);
+}

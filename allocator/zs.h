@@ -129,6 +129,9 @@ int zs_refill(struct zs_pool *pool, size_t len);
 /* Free a cell that no slot names any more. Never fails, never enters the kernel but to wake. */
 void zs_free(struct zs_pool *pool, zs_ref ref);
 
+/* A hint: the cell at REF is likely to be freed soon. It need not be live any more. */
+void zs_prefetch(const struct zs_pool *pool, zs_ref ref);
+
 /* The payload's address. Valid while its slot is locked, or nobody's. */
 void *zs_payload(const struct zs_pool *pool, zs_ref ref, size_t len);
 

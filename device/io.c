@@ -28,7 +28,10 @@ static struct range first_page(uint64_t offset, uint64_t count)
 	};
 }
 
-/* Have the next page's payload on its way while this one is decompressed. */
+/*
+ * Have the next page's payload on its way while this one is decompressed. Also behind the last one
+ * of a request: whoever reads pages one by one mostly reads them in order.
+ */
 static void prefetch(struct device *d, uint64_t page)
 {
 	slot_word word;
@@ -70,8 +73,7 @@ int device_read(struct device *d, void *buf, uint64_t offset, size_t count)
 			s = stream_get(d);
 			pages = 0;
 		}
-		if (done + range.n < count)
-			prefetch(d, range.page + 1);
+		prefetch(d, range.page + 1);
 		r = read_page(d, s, &range, (char *)buf + done);
 		done += range.n;
 	}

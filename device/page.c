@@ -167,6 +167,10 @@ int page_write(struct device *d, struct stream *s, uint64_t page, const void *bu
 
 	if (r < 0)
 		return r;
+	/* What is to be freed comes into the cache while the new content is compressed. */
+	old = slot_peek(&d->slots[page]);
+	if (slot_state(old) == SLOT_POOL)
+		zs_prefetch(d->pool, slot_ref(old));
 	encode(d, s, buf, &content);
 	while ((r = place(d, page, &content, &new)) == -EAGAIN) {
 		r = zs_refill(d->pool, content.len);
