@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Requests: ranges of bytes, taken apart into pages. */
-#include <errno.h>
 #include <string.h>
 
 #include "device/device-types.h"
@@ -11,21 +10,62 @@
  */
 #define PAGES_PER_TURN 64
 
-struct range {
-	uint64_t page;
-	size_t from, n; /* bytes of this page */
+struct request {
+	struct device *device;
+	struct stream *stream;
+	uint64_t start, at, end; /* bytes; at: what comes next */
+	unsigned int pages;	 /* since the stream was taken */
 };
 
-/* The part of [offset, offset + count) that falls into the page at OFFSET. */
-static struct range first_page(uint64_t offset, uint64_t count)
-{
-	size_t from = offset % DEVICE_PAGE_SIZE;
+/* A part of a request: bytes FROM .. FROM + N - 1 of a page. */
+struct part {
+	uint64_t page;
+	size_t from, n;
+	uint64_t done; /* bytes of the request before it */
+};
 
-	return (struct range){
-		.page = offset / DEVICE_PAGE_SIZE,
-		.from = from,
-		.n = (size_t)min_u64(DEVICE_PAGE_SIZE - from, count),
+/* -EINVAL: outside the device. */
+static int request_begin(struct request *q, struct device *d, uint64_t offset, uint64_t count)
+{
+	int r = device_check(d, offset, count);
+
+	if (r < 0)
+		return r;
+	*q = (struct request){
+		.device = d,
+		.stream = stream_get(d),
+		.start = offset,
+		.at = offset,
+		.end = offset + count,
 	};
+	return 0;
+}
+
+static void request_end(struct request *q)
+{
+	stream_put(q->device, q->stream);
+}
+
+/* The next part of the request; false when there is none. */
+static bool request_next(struct request *q, struct part *ret_part)
+{
+	size_t from = q->at % DEVICE_PAGE_SIZE;
+
+	if (q->at == q->end)
+		return false;
+	if (q->pages++ == PAGES_PER_TURN) {
+		stream_put(q->device, q->stream);
+		q->stream = stream_get(q->device);
+		q->pages = 1;
+	}
+	*ret_part = (struct part){
+		.page = q->at / DEVICE_PAGE_SIZE,
+		.from = from,
+		.n = (size_t)min_u64(DEVICE_PAGE_SIZE - from, q->end - q->at),
+		.done = q->at - q->start,
+	};
+	q->at += ret_part->n;
+	return true;
 }
 
 /*
@@ -48,96 +88,80 @@ static void prefetch(struct device *d, uint64_t page)
 		__builtin_prefetch(at + i);
 }
 
-static int read_page(struct device *d, struct stream *s, const struct range *r, void *buf)
+static int read_part(struct request *q, const struct part *p, void *buf)
 {
-	if (leaf_ready(d, r->page))
-		return page_read(d, s, r->page, r->from, r->n, buf);
-	memset(buf, 0, r->n);
+	if (leaf_ready(q->device, p->page))
+		return page_read(q->device, q->stream, p->page, p->from, p->n, buf);
+	memset(buf, 0, p->n);
 	return 0;
 }
 
 int device_read(struct device *d, void *buf, uint64_t offset, size_t count)
 {
-	struct stream *s = NULL;
-	size_t done = 0;
-	int r = device_check(d, offset, count);
+	struct request q;
+	struct part part;
+	int r = request_begin(&q, d, offset, count);
 
 	if (r < 0)
 		return r;
-	s = stream_get(d);
-	for (unsigned int pages = 0; r == 0 && done < count; pages++) {
-		struct range range = first_page(offset + done, count - done);
-
-		if (pages == PAGES_PER_TURN) {
-			stream_put(d, s);
-			s = stream_get(d);
-			pages = 0;
-		}
-		prefetch(d, range.page + 1);
-		r = read_page(d, s, &range, (char *)buf + done);
-		done += range.n;
+	while (r == 0 && request_next(&q, &part)) {
+		prefetch(d, part.page + 1);
+		r = read_part(&q, &part, (char *)buf + part.done);
 	}
-	counter_add(&s->counters.reads, 1);
+	counter_add(&q.stream->counters.reads, 1);
 	if (r == 0)
-		counter_add(&s->counters.bytes_read, count);
+		counter_add(&q.stream->counters.bytes_read, count);
 	else
-		counter_add(&s->counters.failed_reads, 1);
-	stream_put(d, s);
+		counter_add(&q.stream->counters.failed_reads, 1);
+	request_end(&q);
 	return r;
 }
 
-static int write_page(struct device *d, struct stream *s, const struct range *r, const void *buf)
+static int write_part(struct request *q, const struct part *p, const void *buf)
 {
-	if (r->n == DEVICE_PAGE_SIZE)
-		return page_write(d, s, r->page, buf);
-	return page_write_part(d, s, r->page, r->from, r->n, buf);
+	if (p->n == DEVICE_PAGE_SIZE)
+		return page_write(q->device, q->stream, p->page, buf);
+	return page_write_part(q->device, q->stream, p->page, p->from, p->n, buf);
 }
 
 int device_write(struct device *d, const void *buf, uint64_t offset, size_t count)
 {
-	struct stream *s;
-	size_t done = 0;
-	int r = device_check(d, offset, count);
+	struct request q;
+	struct part part;
+	int r = request_begin(&q, d, offset, count);
 
 	if (r < 0)
 		return r;
-	s = stream_get(d);
-	for (unsigned int pages = 0; r == 0 && done < count; pages++) {
-		struct range range = first_page(offset + done, count - done);
-
-		if (pages == PAGES_PER_TURN) {
-			stream_put(d, s);
-			s = stream_get(d);
-			pages = 0;
-		}
-		r = write_page(d, s, &range, (const char *)buf + done);
-		done += range.n;
-	}
-	counter_add(&s->counters.writes, 1);
+	while (r == 0 && request_next(&q, &part))
+		r = write_part(&q, &part, (const char *)buf + part.done);
+	counter_add(&q.stream->counters.writes, 1);
 	if (r == 0)
-		counter_add(&s->counters.bytes_written, count);
+		counter_add(&q.stream->counters.bytes_written, count);
 	else
-		counter_add(&s->counters.failed_writes, 1);
-	stream_put(d, s);
+		counter_add(&q.stream->counters.failed_writes, 1);
+	request_end(&q);
 	return r;
 }
 
 /* Is this all there is of the page? The last page of the device may be shorter than others. */
-static bool is_whole(const struct device *d, uint64_t offset, const struct range *r)
+static bool is_whole(const struct device *d, const struct part *p)
 {
-	return r->from == 0 && (r->n == DEVICE_PAGE_SIZE || offset + r->n == d->size);
+	return p->from == 0 &&
+	       (p->n == DEVICE_PAGE_SIZE || p->page * DEVICE_PAGE_SIZE + p->n == d->size);
 }
 
-static int discard_page(struct device *d, struct stream *s, uint64_t offset, const struct range *r,
-			bool zero)
+static int discard_part(struct request *q, const struct part *p, bool zero)
 {
 	static const char zeros[DEVICE_PAGE_SIZE];
 
-	if (is_whole(d, offset, r)) {
-		counter_add(&s->counters.notify_free, page_clear(d, s, r->page));
+	if (is_whole(q->device, p)) {
+		counter_add(&q->stream->counters.notify_free,
+			    page_clear(q->device, q->stream, p->page));
 		return 0;
 	}
-	return zero ? page_write_part(d, s, r->page, r->from, r->n, zeros) : 0;
+	if (!zero || slot_state(slot_peek(&q->device->slots[p->page])) == SLOT_EMPTY)
+		return 0;
+	return page_write_part(q->device, q->stream, p->page, p->from, p->n, zeros);
 }
 
 /* Bytes from OFFSET on whose slots were never touched, up to the end of their leaf. */
@@ -150,56 +174,47 @@ static uint64_t untouched(const struct device *d, uint64_t offset)
 	return leaf_bytes - offset % leaf_bytes;
 }
 
-static int discard(struct device *d, struct stream **s, uint64_t offset, uint64_t n, bool zero)
+static int discard(struct request *q, bool zero)
 {
-	unsigned int pages = 0;
+	struct part part;
 	int r = 0;
 
-	while (r == 0 && n > 0) {
-		uint64_t skip = min_u64(untouched(d, offset), n);
-		struct range range = first_page(offset, n);
+	while (r == 0 && q->at < q->end) {
+		uint64_t skip = untouched(q->device, q->at);
 
-		if (skip == 0) {
-			r = discard_page(d, *s, offset, &range, zero);
-			skip = range.n;
-		}
-		offset += skip;
-		n -= skip;
-		if (++pages % PAGES_PER_TURN == 0) {
-			stream_put(d, *s);
-			*s = stream_get(d);
-		}
+		if (skip > 0)
+			q->at = min_u64(q->at + skip, q->end);
+		else if (request_next(q, &part))
+			r = discard_part(q, &part, zero);
 	}
 	return r;
 }
 
 int device_trim(struct device *d, uint64_t offset, uint64_t count)
 {
-	struct stream *s;
-	int r = device_check(d, offset, count);
+	struct request q;
+	int r = request_begin(&q, d, offset, count);
 
 	if (r < 0)
 		return r;
-	s = stream_get(d);
-	r = discard(d, &s, offset, count, false);
-	counter_add(&s->counters.trims, 1);
-	stream_put(d, s);
+	r = discard(&q, false);
+	counter_add(&q.stream->counters.trims, 1);
+	request_end(&q);
 	return r;
 }
 
 int device_zero(struct device *d, uint64_t offset, uint64_t count)
 {
-	struct stream *s;
-	int r = device_check(d, offset, count);
+	struct request q;
+	int r = request_begin(&q, d, offset, count);
 
 	if (r < 0)
 		return r;
-	s = stream_get(d);
-	r = discard(d, &s, offset, count, true);
-	counter_add(&s->counters.zeroes, 1);
+	r = discard(&q, true);
+	counter_add(&q.stream->counters.zeroes, 1);
 	if (r < 0)
-		counter_add(&s->counters.failed_writes, 1);
-	stream_put(d, s);
+		counter_add(&q.stream->counters.failed_writes, 1);
+	request_end(&q);
 	return r;
 }
 
