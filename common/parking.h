@@ -39,13 +39,16 @@ static inline void parking_wait(struct parking *p, uint32_t sequence)
 	parking_leave(p);
 }
 
-/* After the release. One load, unless there is somebody to wake. */
-static inline void parking_notify(struct parking *p)
+/*
+ * After the release. One load, unless there is somebody to wake. ALL, when those who wait here may
+ * wait for different things; else one, who will notify the next in his turn.
+ */
+static inline void parking_notify(struct parking *p, bool all)
 {
 	if (likely(__atomic_load_n(&p->waiters, __ATOMIC_SEQ_CST) == 0))
 		return;
 	__atomic_fetch_add(&p->sequence, 1, __ATOMIC_SEQ_CST);
-	os_wake(&p->sequence, true);
+	os_wake(&p->sequence, all);
 }
 
 static inline void cpu_pause(void)

@@ -140,7 +140,7 @@ static inline slot_word slot_lock(slot_word *slot, struct parking *parking)
 static inline void slot_unlock(slot_word *slot, struct parking *parking, slot_word word)
 {
 	__atomic_exchange_n(slot, word, __ATOMIC_SEQ_CST);
-	parking_notify(parking);
+	parking_notify(parking, true);
 }
 
 #endif

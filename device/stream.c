@@ -46,7 +46,7 @@ struct stream *stream_get(struct device *d)
 void stream_put(struct device *d, struct stream *s)
 {
 	__atomic_exchange_n(&s->taken, 0, __ATOMIC_SEQ_CST);
-	parking_notify(&d->streams_parking);
+	parking_notify(&d->streams_parking, false);
 }
 
 /* Twice the CPUs, since whoever holds one may be preempted; but no more than 4 MiB of them. */

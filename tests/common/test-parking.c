@@ -16,6 +16,7 @@ struct shared {
 	struct parking parking;
 	uint32_t taken;
 	uint64_t plain; /* protected by taken */
+	bool all;	/* wake all who wait, or one */
 };
 
 static bool try_take(struct shared *s)
@@ -44,14 +45,14 @@ static void *work(void *opaque)
 		take(s);
 		s->plain++;
 		__atomic_exchange_n(&s->taken, 0, __ATOMIC_SEQ_CST);
-		parking_notify(&s->parking);
+		parking_notify(&s->parking, s->all);
 	}
 	return NULL;
 }
 
-static void test_nobody_is_left(void **state)
+static void contend(bool all)
 {
-	struct shared shared = {.plain = 0};
+	struct shared shared = {.all = all};
 	pthread_t threads[THREADS];
 
 	for (int i = 0; i < THREADS; i++)
@@ -62,10 +63,21 @@ static void test_nobody_is_left(void **state)
 	assert_int_equal(shared.parking.waiters, 0);
 }
 
+static void test_wake_all(void **state)
+{
+	contend(true);
+}
+
+static void test_wake_one(void **state)
+{
+	contend(false);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_nobody_is_left),
+		cmocka_unit_test(test_wake_all),
+		cmocka_unit_test(test_wake_one),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
