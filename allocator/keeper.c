@@ -35,11 +35,10 @@ static uint32_t spare(struct zs_pool *pool)
 void keeper_look(struct zs_pool *pool, bool now)
 {
 	/*
-	 * What there is to be seen was written before; keeper_idle is read after. The keeper does
-	 * it the other way round (tidy), so one of the two sees the other.
+	 * Read by writing: either this comes after the keeper's own write in tidy(), and sees that
+	 * it is idle, or before, and then the keeper sees what was changed.
 	 */
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
-	if (now || load_relaxed(&pool->keeper_idle) ||
+	if (__atomic_fetch_add(&pool->keeper_idle, 0, __ATOMIC_SEQ_CST) || now ||
 	    spare(pool) < pool->arena.reserve - pool->arena.reserve / 4)
 		worker_poke(&pool->keeper);
 }
@@ -189,14 +188,13 @@ static bool tidy(struct zs_pool *pool)
 	bool done;
 
 	/* Idle first, and then look: what changes after the look wakes us (keeper_look). */
-	__atomic_store_n(&pool->keeper_idle, true, __ATOMIC_SEQ_CST);
-	__atomic_thread_fence(__ATOMIC_SEQ_CST);
+	__atomic_exchange_n(&pool->keeper_idle, 1, __ATOMIC_SEQ_CST);
 	release(pool);
 	done = keeper_trim(pool, false);
 	if (done && spare(pool) >= pool->arena.reserve &&
 	    spare(pool) <= pool->arena.reserve + SLACK)
 		return false;
-	store_relaxed(&pool->keeper_idle, false);
+	store_relaxed(&pool->keeper_idle, 0);
 	return true;
 }
 
@@ -209,7 +207,7 @@ void *keeper_main(void *opaque)
 	/* As urgent as the writers, who have to do its work when it is late. */
 	os_thread_name("zs-keeper");
 	while (worker_sleep(&pool->keeper, more ? TICK_MS : -1, &poked)) {
-		store_relaxed(&pool->keeper_idle, false);
+		store_relaxed(&pool->keeper_idle, 0);
 		keeper_fill(pool); /* what fails is tried again, a tick later */
 		feed(pool);
 		more = true;

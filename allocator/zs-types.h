@@ -181,7 +181,7 @@ struct zs_pool {
 	uint32_t raw_class;			       /* the last: one raw page */
 	uint16_t class_of[ZS_PAGE_SIZE / ZS_STEP + 1]; /* by cell size in steps */
 	struct zs_worker keeper, mover;
-	bool keeper_idle; /* atomic: it sleeps until it is poked */
+	uint32_t keeper_idle; /* atomic: it sleeps until it is poked */
 	pthread_mutex_t mover_lock, keeper_lock;
 	/* Statistics: relaxed atomics. */
 	uint64_t objects_compacted, pages_compacted, objects_migrated, extents_migrated, refills;
