@@ -2,10 +2,10 @@
 /*
  * fault: let the rooms' requests for memory and for threads fail.
  *
- * A program linked with this and with fault_link_args (tests/device/meson.build) has the rooms' calls
- * of malloc, calloc, aligned_alloc, posix_memalign, mmap, madvise and pthread_create come by here,
- * and those of free and munmap, which are counted against them. What shared libraries do among
- * themselves does not come by.
+ * A program linked with this and with fault_link_args (tests/device/meson.build) has the rooms'
+ * calls of malloc, calloc, aligned_alloc, posix_memalign, mmap, madvise and pthread_create come by
+ * here, and those of free and munmap, which are counted against them. What shared libraries do
+ * among themselves does not come by.
  */
 #ifndef ZCRAM_TESTS_FAULT_H
 #define ZCRAM_TESTS_FAULT_H

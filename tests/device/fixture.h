@@ -17,8 +17,8 @@
 #include "tests/lib/rng.h"
 
 #define PAGE DEVICE_PAGE_SIZE
-#define KIB UINT64_C(1024)
-#define MIB (KIB * KIB)
+#define KIB  UINT64_C(1024)
+#define MIB  (KIB * KIB)
 
 static inline struct device_options options_make(uint64_t size)
 {

@@ -15,8 +15,8 @@
 #include "tests/lib/model.h"
 #include "tests/lib/rng.h"
 
-#define PAGE DEVICE_PAGE_SIZE
-#define PAGES 600
+#define PAGE	  DEVICE_PAGE_SIZE
+#define PAGES	  600
 #define MAX_COUNT (20 * PAGE)
 
 struct operation {

@@ -13,7 +13,7 @@
 #include "tests/lib/rng.h"
 
 #define MAX_INPUT 4096
-#define INPUTS 400
+#define INPUTS	  400
 
 static void replay_file(const char *name)
 {

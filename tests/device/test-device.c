@@ -182,6 +182,13 @@ static void test_many_words(void **state)
 	assert_int_equal(device_trim(device, 0, (uint64_t)PAGES * PAGE), 0);
 	assert_int_equal(stats_of(device).pages_same, 0);
 	assert_int_equal(stats_of(device).pages_pool, 0);
+
+	/* Nobody has a word any more, so there is a place for new ones. */
+	for (uint64_t page = 0; page < 1000; page++) {
+		codec_fill_word(content, rng_mix(3 * PAGES + page));
+		write_page(device, page, content);
+	}
+	assert_int_equal(stats_of(device).pages_same, 1000);
 	device_end(device);
 }
 
@@ -225,7 +232,10 @@ static void test_trim(void **state)
 	assert_int_equal(device_trim(device, 4 * PAGE, PAGE - 1), 0);
 	assert_page(device, 4, content);
 
-	/* The last page is whole where the device ends. */
+	/* The last page is whole where the device ends, but not without its beginning. */
+	assert_int_equal(device_trim(device, 6 * PAGE + 1, 99), 0);
+	assert_int_equal(device_trim(device, 6 * PAGE, 99), 0);
+	assert_int_equal(stats_of(device).notify_free, 2);
 	assert_int_equal(device_trim(device, 6 * PAGE, 100), 0);
 	assert_zeros(device, 6 * PAGE, 100);
 	assert_int_equal(stats_of(device).pages_pool, 4);

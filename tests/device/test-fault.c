@@ -18,7 +18,7 @@
 #include "tests/lib/model.h"
 #include "tests/lib/rng.h"
 
-#define PAGE DEVICE_PAGE_SIZE
+#define PAGE  DEVICE_PAGE_SIZE
 #define PAGES 320
 #define BATCH 16 /* pages of one write */
 
@@ -30,9 +30,12 @@ struct plan {
 };
 
 static const struct plan plans[] = {
-	{"lz4", 0, false, FAULT_ONCE},		 {"zstd", 0, false, FAULT_ONWARDS},
-	{"lz4", 64 * PAGE, true, FAULT_ONCE},	 {"lz4", 64 * PAGE, true, FAULT_ONWARDS},
-	{"lz4", 64 * PAGE, false, FAULT_RELEASE}, {"lz4", 64 * PAGE, true, FAULT_RELEASE},
+	{"lz4", 0, false, FAULT_ONCE},
+	{"zstd", 0, false, FAULT_ONWARDS},
+	{"lz4", 64 * PAGE, true, FAULT_ONCE},
+	{"lz4", 64 * PAGE, true, FAULT_ONWARDS},
+	{"lz4", 64 * PAGE, false, FAULT_RELEASE},
+	{"lz4", 64 * PAGE, true, FAULT_RELEASE},
 };
 
 struct attempt {
@@ -67,8 +70,8 @@ static void end_fault(struct attempt *attempt, int err)
 static void refill(struct attempt *attempt)
 {
 	for (size_t page = 0; page < BATCH; page++)
-		content_fill(&attempt->rng, content_pick(&attempt->rng),
-			     attempt->buf + page * PAGE, PAGE);
+		content_fill(&attempt->rng, content_pick(&attempt->rng), attempt->buf + page * PAGE,
+			     PAGE);
 }
 
 /* Once as it comes; after a failure everything is compared, and with memory again it must work. */
@@ -175,9 +178,31 @@ static bool one_attempt(const struct plan *plan, uint64_t n, uint64_t seed)
 	return attempt.fired;
 }
 
+/* From the first write on there is none: each write says so, also one that needs no object. */
+static void no_memory_at_all(uint64_t seed)
+{
+	static struct attempt attempt;
+
+	attempt.rng = rng_make(seed);
+	model_init(&attempt.model, new_device(&attempt, &plans[0]));
+	fault_arm(FAULT_ONWARDS, 1);
+	for (unsigned int i = 0; i < 3 * CONTENT_KINDS; i++) {
+		content_fill(&attempt.rng, i % CONTENT_KINDS, attempt.buf, PAGE);
+		CHECK(model_write(&attempt.model, attempt.buf, i * PAGE, PAGE) == -ENOMEM,
+		      "a write of kind %u without memory", i % CONTENT_KINDS);
+	}
+	model_trim(&attempt.model, 0, attempt.model.size);
+	CHECK(fault_disarm(), "nothing was asked for");
+	write_batch(&attempt, 0);
+	model_check(&attempt.model);
+	model_fini(&attempt.model);
+}
+
 int main(void)
 {
 	uint64_t seed = test_seed(0);
+
+	no_memory_at_all(seed);
 
 	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
 		uint64_t n = 1;

@@ -93,7 +93,8 @@ static void at_limit(enum content_kind kind, bool start)
 	assert_int_equal(device_zero(device, full * PAGE, PAGE), 0);
 	assert_valid(device);
 
-	/* The room comes back: at once but for the ends of zspages, and after compaction all of it. */
+	/* The room comes back: at once but for the ends of zspages, and after compaction all of it.
+	 */
 	assert_int_equal(device_trim(device, 0, full * PAGE), 0);
 	assert_int_equal(stats_of(device).payload, 0);
 	assert_in_range(fill(device, kind), full * 3 / 4, full * 11 / 10);
@@ -146,10 +147,10 @@ static void test_limit_in_the_middle(void **state)
 
 	assert_int_equal(device_trim(device, 0, 10 * PAGE), 0);
 	for (uint64_t i = 0; i < 64; i++)
-		make(full + 64 + i, 0, CONTENT_RANDOM, new + i * PAGE);
+		make(full + 64 + i, 0, CONTENT_RANDOM, new + i *PAGE);
 	assert_int_equal(device_write(device, new, offset, sizeof(new)), -ENOSPC);
 	assert_int_equal(device_read(device, found, offset, sizeof(found)), 0);
-	while (memcmp(found + stored * PAGE, new + stored * PAGE, PAGE) == 0)
+	while (memcmp(found + stored * PAGE, new + stored *PAGE, PAGE) == 0)
 		stored++;
 	assert_int_equal(stored, 10);
 	assert_zeros(device, offset + 10 * PAGE, 4 * PAGE);
@@ -157,16 +158,30 @@ static void test_limit_in_the_middle(void **state)
 	device_end(device);
 }
 
-/* A part of a page that is stored already: no room leaves the whole page as it was. */
+/* A page that is stored already: the new content needs its place before the old one gives up its.
+ */
+static void test_limit_overwrite(void **state)
+{
+	struct device *device = limited(64 * MIB, 4 * MIB, false);
+	uint64_t full = fill(device, CONTENT_RANDOM);
+	uint8_t page[PAGE];
+
+	for (uint64_t number = 0; number < full; number += 50) {
+		make(number, 1, CONTENT_RANDOM, page);
+		assert_int_equal(device_write(device, page, number * PAGE, PAGE), -ENOSPC);
+		assert_made(device, number, 0, CONTENT_RANDOM);
+	}
+	device_end(device);
+}
+
+/* A part of it: no room leaves the whole page as it was. */
 static void test_limit_part_page(void **state)
 {
 	struct device *device = limited(64 * MIB, 4 * MIB, false);
 	uint64_t full = fill(device, CONTENT_RANDOM);
 
 	for (uint64_t number = 0; number < full; number += 50) {
-		int err = device_write(device, "new", number * PAGE + 100, 3);
-
-		assert_int_equal(err, -ENOSPC);
+		assert_int_equal(device_write(device, "new", number * PAGE + 100, 3), -ENOSPC);
 		assert_made(device, number, 0, CONTENT_RANDOM);
 		assert_int_equal(device_zero(device, number * PAGE + 1, PAGE / 16), -ENOSPC);
 		assert_made(device, number, 0, CONTENT_RANDOM);
@@ -218,6 +233,8 @@ static void test_compact(void **state)
 	assert_int_equal(after.pages_pool, before.pages_pool);
 	assert_true(after.objects_compacted > 0);
 	assert_true(after.pages_compacted > 0);
+	assert_true(after.objects_migrated > 0);
+	assert_true(after.extents_migrated > 0);
 	assert_int_equal(after.pool_max, before.pool_max);
 	if (after.pool > after.payload + after.payload / 10)
 		fail_msg("%" PRIu64 " of payload in a pool of %" PRIu64, after.payload, after.pool);
@@ -287,6 +304,8 @@ static void test_start_stop(void **state)
 		device_stop(device);
 		thin_out(device);
 	}
+	assert_int_equal(device_compact(device), 0);
+	assert_true(stats_of(device).pages_compacted > 0);
 	assert_thinned_out(device);
 	device_end(device);
 }
@@ -298,6 +317,7 @@ int main(void)
 		cmocka_unit_test(test_limit_small),
 		cmocka_unit_test(test_limit_one_for_one),
 		cmocka_unit_test(test_limit_in_the_middle),
+		cmocka_unit_test(test_limit_overwrite),
 		cmocka_unit_test(test_limit_part_page),
 		cmocka_unit_test(test_compact),
 		cmocka_unit_test(test_auto_compact),

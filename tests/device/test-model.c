@@ -16,10 +16,10 @@
 #include "tests/lib/model.h"
 #include "tests/lib/rng.h"
 
-#define PAGE DEVICE_PAGE_SIZE
-#define MAX_PAGES 64
-#define MIB (UINT64_C(1) << 20)
-#define CORPUS_SIZE (8 * MIB)
+#define PAGE	      DEVICE_PAGE_SIZE
+#define MAX_PAGES     64
+#define MIB	      (UINT64_C(1) << 20)
+#define CORPUS_SIZE   (8 * MIB)
 
 #define OPS_PER_PHASE 20000
 #define OPS_PER_CHECK 10000
@@ -71,20 +71,26 @@ static uint64_t min_u64(uint64_t a, uint64_t b)
 	return a < b ? a : b;
 }
 
-/* Half of all operations meet in an eighth of the device, so that they overlap. */
+/*
+ * Half of all operations meet in an eighth of the device, so that they overlap; some are where the
+ * device ends.
+ */
 static uint64_t pick_offset(struct run *run)
 {
-	uint64_t size = run->model.size;
+	uint64_t size = run->model.size, draw = rng_below(&run->rng, 100);
 
-	return rng_chance(&run->rng, 50) ? rng_below(&run->rng, size / 8 + 1)
-					 : rng_below(&run->rng, size);
+	if (draw < 50)
+		return rng_below(&run->rng, (size + 7) / 8);
+	if (draw < 52)
+		return size - rng_between(&run->rng, 1, min_u64(size, 2 * PAGE));
+	return rng_below(&run->rng, size);
 }
 
 /* Mostly one page, whole or in part; now and then up to MAX_PAGES, on page borders or anywhere. */
 static struct range pick_range(struct run *run)
 {
 	uint64_t draw = rng_below(&run->rng, 100);
-	uint64_t offset = min_u64(pick_offset(run), run->model.size - 1);
+	uint64_t offset = pick_offset(run);
 	uint64_t count;
 
 	if (draw < 60) {

@@ -6,13 +6,14 @@
 #ifndef ZCRAM_TESTS_CHECK_H
 #define ZCRAM_TESTS_CHECK_H
 
-#define CHECK(condition, ...)                                                                      \
-	do {                                                                                       \
-		if (!(condition))                                                                  \
-			check_failed(__FILE__, __LINE__, #condition, __VA_ARGS__);                 \
+#define CHECK(condition, ...)                                                      \
+	do {                                                                       \
+		if (!(condition))                                                  \
+			check_failed(__FILE__, __LINE__, #condition, __VA_ARGS__); \
 	} while (0)
 
-_Noreturn __attribute__((format(printf, 4, 5))) void
-check_failed(const char *file, int line, const char *condition, const char *format, ...);
+_Noreturn __attribute__((format(printf, 4, 5))) void check_failed(const char *file, int line,
+								  const char *condition,
+								  const char *format, ...);
 
 #endif

@@ -6,7 +6,7 @@
 
 #include "tests/lib/check.h"
 
-#define PAGE_SIZE 4096
+#define PAGE_SIZE  4096
 #define VOCABULARY 512
 
 static void fill_word(uint8_t *buf, size_t len, uint64_t word)

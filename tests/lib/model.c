@@ -178,11 +178,12 @@ static void settle(struct model *model, const uint8_t *new, uint64_t offset, uin
 		bool is_old, is_new, dropping;
 
 		next = piece_end(model, at, end);
-		dropping = !new && is_whole(model, at, next);
+		dropping = !new &&is_whole(model, at, next);
 		is_old = memcmp(found, model->bytes + at, next - at) == 0;
 		is_new = memcmp(found, new ? new + (at - offset) : zeros, next - at) == 0;
 		CHECK(is_old || (is_new && !old_seen),
-		      "op %" PRIu64 ": after an error %" PRIu64 " is not what it was", model->ops, at);
+		      "op %" PRIu64 ": after an error %" PRIu64 " is not what it was", model->ops,
+		      at);
 		old_seen |= !is_new;
 		if (is_old && is_new)
 			unsure_page(model, at / PAGE, dropping);
@@ -295,9 +296,9 @@ void model_extents(struct model *model, uint64_t offset, uint64_t count)
 	      model->ops, walk.next, walk.end);
 }
 
-#define CHECK_EXPECTED(field)                                                                      \
-	CHECK(stats.field == model->expected.field,                                                \
-	      "op %" PRIu64 ": " #field " is %" PRIu64 ", not %" PRIu64, model->ops, stats.field,  \
+#define CHECK_EXPECTED(field)                                                                     \
+	CHECK(stats.field == model->expected.field,                                               \
+	      "op %" PRIu64 ": " #field " is %" PRIu64 ", not %" PRIu64, model->ops, stats.field, \
 	      model->expected.field)
 
 static void check_held(struct model *model, const struct device_stats *stats)

@@ -23,14 +23,14 @@ enum model_held { MODEL_EMPTY, MODEL_HELD, MODEL_UNSURE };
 struct model {
 	struct device *device;
 	uint64_t size;
-	uint8_t *bytes;	  /* what the device must hold */
-	uint8_t *held;	  /* of each page: enum model_held */
-	uint8_t *scratch; /* what it was read back into; as large as the device */
-	bool is_view;	  /* device, bytes and held are another's */
-	uint64_t ops;	  /* operations so far, for messages */
-	uint64_t errors;  /* of them: writes and zeroes that found no room */
+	uint8_t *bytes;		      /* what the device must hold */
+	uint8_t *held;		      /* of each page: enum model_held */
+	uint8_t *scratch;	      /* what it was read back into; as large as the device */
+	bool is_view;		      /* device, bytes and held are another's */
+	uint64_t ops;		      /* operations so far, for messages */
+	uint64_t errors;	      /* of them: writes and zeroes that found no room */
 	struct device_stats expected; /* of it: the requests, and notify_free */
-	uint64_t unsure;  /* notify_free may be more by so many */
+	uint64_t unsure;	      /* notify_free may be more by so many */
 };
 
 /* A model of a new device, which becomes the model's. */
@@ -46,9 +46,9 @@ void model_fini(struct model *model);
 void model_view(struct model *view, const struct model *of);
 
 /*
- * The device's calls, on ranges inside the device. A write or zero may fail with -ENOSPC or -ENOMEM,
- * and then each of its pages must be the old or the new one, which is found by reading: of a write,
- * the first pages are new and the others old. That error is returned, otherwise 0.
+ * The device's calls, on ranges inside the device. A write or zero may fail with -ENOSPC or
+ * -ENOMEM, and then each of its pages must be the old or the new one, which is found by reading: of
+ * a write, the first pages are new and the others old. That error is returned, otherwise 0.
  */
 void model_read(struct model *model, uint64_t offset, size_t count);
 int model_write(struct model *model, const void *buf, uint64_t offset, size_t count);

@@ -9,11 +9,11 @@
 #include "tests/lib/check.h"
 #include "tests/lib/content.h"
 
-#define PAGE DEVICE_PAGE_SIZE
+#define PAGE	      DEVICE_PAGE_SIZE
 #define SAME_WORD_TAG 0xc5u /* top byte of a page that is one word over and over */
-#define THREAD_BITS 8
+#define THREAD_BITS   8
 #define SEQUENCE_BITS 24
-#define PAGE_BITS 24
+#define PAGE_BITS     24
 
 struct version {
 	uint64_t page, thread, sequence;
@@ -216,9 +216,8 @@ static void zero_pages(struct shared_worker *worker, uint64_t first, uint64_t co
 
 void shared_request(struct shared_worker *worker)
 {
-	uint64_t count = rng_chance(&worker->rng, 80)
-				 ? 1
-				 : rng_between(&worker->rng, 2, SHARED_MAX_PAGES);
+	uint64_t count =
+		rng_chance(&worker->rng, 80) ? 1 : rng_between(&worker->rng, 2, SHARED_MAX_PAGES);
 	uint64_t first = rng_below(&worker->rng, worker->shared->pages - count + 1);
 	uint64_t draw = rng_below(&worker->rng, 100);
 

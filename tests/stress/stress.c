@@ -3,16 +3,16 @@
  * Description: many threads on one device, compaction always at work, every byte accounted for.
  *
  * stress THREADS SCALE ITER SEED; SEED 0: a random one. Each of ITER rounds makes a device, of one
- * configuration after the other, half of them with a limit that is met, and runs PHASES times THREADS
- * threads on it. Between phases, when all is quiet, everything is checked: content, extents,
+ * configuration after the other, half of them with a limit that is met, and runs PHASES times
+ *THREADS threads on it. Between phases, when all is quiet, everything is checked: content, extents,
  * counters, the device's own invariants. SCALE is the size: of the device and of the threads' work.
  *
  * The device has three parts:
  *	shared   pages that all threads write and drop whole (shared.h)
  *	sectors  pages of which each thread has sectors of its own: part-page requests must never
  *		 undo a neighbour's
- *	own	 a range for each thread, where it does anything, and knows every byte; ranges do not
- *		 end on page borders
+ *	own	 a range for each thread, where it does anything, and knows every byte; ranges do
+ *not end on page borders
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -28,12 +28,12 @@
 #include "tests/lib/rng.h"
 #include "tests/stress/shared.h"
 
-#define PAGE DEVICE_PAGE_SIZE
-#define SECTOR 512
+#define PAGE		 DEVICE_PAGE_SIZE
+#define SECTOR		 512
 #define SECTORS_PER_PAGE (PAGE / SECTOR)
-#define PHASES 4
-#define OWN_MAX (16 * PAGE) /* of one request */
-#define CORPUS_SIZE (2u << 20)
+#define PHASES		 4
+#define OWN_MAX		 (16 * PAGE) /* of one request */
+#define CORPUS_SIZE	 (2u << 20)
 
 struct configuration {
 	const char *algorithm;
@@ -127,7 +127,8 @@ static void range_request(struct worker *worker)
 	const struct layout *layout = &worker->round->layout;
 	uint64_t offset = rng_below(&worker->rng, layout->own_size);
 	uint64_t start = layout->own_start + worker->number * layout->own_size;
-	uint64_t count = rng_chance(&worker->rng, 10) ? rng_between(&worker->rng, 1, OWN_MAX) : PAGE;
+	uint64_t count =
+		rng_chance(&worker->rng, 10) ? rng_between(&worker->rng, 1, OWN_MAX) : PAGE;
 
 	if (rng_chance(&worker->rng, 70) && offset > PAGE)
 		offset -= (start + offset) % PAGE;
@@ -136,17 +137,34 @@ static void range_request(struct worker *worker)
 	own_request(worker, start + offset, count);
 }
 
+/* The whole pages of the thread's own range: nobody else changes them. */
+static void own_extents(struct worker *worker)
+{
+	const struct layout *layout = &worker->round->layout;
+	uint64_t start = layout->own_start + worker->number * layout->own_size;
+	uint64_t end = (start + layout->own_size) / PAGE * PAGE;
+
+	start = (start + PAGE - 1) / PAGE * PAGE;
+	model_extents(&worker->view, start, end - start);
+}
+
 static void odd_request(struct worker *worker)
 {
 	struct model *view = &worker->view;
 
-	if (rng_chance(&worker->rng, 50)) {
+	switch (rng_below(&worker->rng, 3)) {
+	case 0:
 		CHECK(device_write(view->device, worker->buf, view->size - 1, 2) == -EINVAL,
 		      "a write across the end");
 		view->expected.invalid_io++;
-	} else {
+		break;
+	case 1:
 		CHECK(device_flush(view->device) == 0, "flush");
 		view->expected.flushes++;
+		break;
+	case 2:
+		own_extents(worker);
+		break;
 	}
 }
 
