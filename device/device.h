@@ -32,14 +32,14 @@ struct device_options {
  * threads are at work they are read one after the other, not at one instant.
  */
 struct device_stats {
-	/* requests */
+	/* requests, also those that failed; bytes, of those that did not */
 	uint64_t reads, writes, trims, zeroes, flushes;
 	uint64_t bytes_read, bytes_written;
 	uint64_t failed_reads, failed_writes; /* also of trims and zeroes; not the invalid ones */
 	uint64_t invalid_io;		      /* outside the device */
-	uint64_t notify_free;		      /* pages whose content a trim or zero dropped */
+	uint64_t notify_free; /* pages whose content a trim or zero dropped, zeros too */
 	/* content, in pages of the device */
-	uint64_t pages_same;   /* one repeated word: no object */
+	uint64_t pages_same;   /* one repeated word, written zeros too: no object */
 	uint64_t pages_pool;   /* objects in the pool */
 	uint64_t pages_raw;    /* of these: stored raw */
 	uint64_t pages_filter; /* of these: shuffled before they were compressed */
