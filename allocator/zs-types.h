@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The pool from inside. Numbers and offsets only, no pointers between the parts, so that all of it
- * can stand in memory that outlives the process; the locks and lists are derived and can be
- *rebuilt.
+ * can stand in memory that outlives the process; the locks and lists are derived and can be rebuilt.
  *
  * Vocabulary
  *	page		4096 bytes of the arena, numbered from 0
@@ -11,10 +10,11 @@
  *	used		a page that belongs to a zspage
  *	committed	a page that has memory; touching it never faults
  *	spare		a page that is committed and not used: the reserve, and what awaits release
- *	cell		class->cell bytes of a zspage: 4 bytes of owner or free link, then the
- *payload live		a cell that zs_alloc() handed out and zs_free() did not take back fresh
- *a cell that was never handed out since the zspage was made (or squeezed) hole		a cell that
- *was live, is not now, and is not fresh tail		pages of a zspage beyond its committed ones
+ *	cell		class->cell bytes of a zspage: 4 bytes of owner or free link, then the payload
+ *	live		a cell that zs_alloc() handed out and zs_free() did not take back
+ *	fresh		a cell never handed out since the zspage was made, or squeezed
+ *	hole		a cell that was live, is not now, and is not fresh
+ *	tail		pages of a zspage beyond its committed ones
  *
  * Invariants; zs_validate() checks each, by its number.
  * Of a zspage z of class c, at rest (no lock held):
@@ -27,8 +27,8 @@
  *	Z6	z is on the list group(z) of its class, and on no list when it is pinned
  *	Z7	every live cell's owner names it (asked of the owner)
  * Of a class c:
- *	C1	c.zspages = number of its zspages;  c.used = sum z.used;  c.room = sum (room(z) -
- *z.used) (pinned ones too, whose room nobody may use)
+ *	C1	c.zspages = number of its zspages;  c.used = sum z.used;
+ *		c.room = sum (room(z) - z.used), of pinned ones too, whose room nobody may use
  *	C2	bit g of c.groups is set = list g is not empty
  * Of the arena a:
  *	A1	a.used = sum over zspages c.pages, + a.busy, = number of used bits
@@ -144,9 +144,8 @@ struct zs_arena {
 	uint32_t nr_pages; /* a multiple of ZS_EXTENT_PAGES */
 	uint32_t nr_extents;
 	uint32_t reserve; /* spare pages that the keeper keeps */
-	uint32_t
-		*page_map; /* of each page: its zspage's index + 1, or 0; its zspage's class lock */
-	struct zspage *zspages;
+	struct zspage *zspages; /* see there; addressed by index */
+	uint32_t *page_map;	/* of each page its zspage's index + 1, or 0; the zspage's class lock */
 
 	/* Arena lock. */
 	pthread_mutex_t lock __attribute__((aligned(CACHE_LINE)));
@@ -170,7 +169,7 @@ struct zs_worker {
 	pthread_t thread;
 	bool running;
 	uint32_t poked; /* futex; atomic */
-	uint32_t stop;	/* atomic */
+	uint32_t stop;	/* futex; atomic */
 };
 
 struct zs_pool {
