@@ -37,8 +37,10 @@ static void work(struct zs_pool *pool, bool settled)
 	/* Whole extents cost more copying than pages: for those ask eight times as much. */
 	if (arena_fragmented(&pool->arena) > 8 * worth(pool, settled) + ZS_EXTENT_PAGES)
 		migrate_pass(pool);
-	if (settled)
+	if (settled) {
+		lift_pass(pool);
 		compact_squeeze(pool);
+	}
 	pthread_mutex_unlock(&pool->mover_lock);
 	keeper_look(pool, false); /* what came free is its to release */
 }
@@ -68,6 +70,7 @@ static void compact_all(struct zs_pool *pool)
 {
 	compact_pass(pool, true);
 	migrate_pass(pool);
+	lift_pass(pool);
 	compact_squeeze(pool);
 	keeper_trim(pool, true);
 }

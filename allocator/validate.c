@@ -238,11 +238,14 @@ int zs_validate(struct zs_pool *pool, bool (*live)(void *opaque, uint32_t owner,
 	struct check k = {.pool = pool, .live = live, .opaque = opaque};
 	const char *error = NULL;
 
+	/* While an object is lifted to another class, one of its two cells is nobody's. */
+	pthread_mutex_lock(&pool->mover_lock);
 	for (uint32_t i = 0; i < pool->nr_classes && !error; i++) {
 		pthread_mutex_lock(&pool->classes[i].lock);
 		error = check_class(&k, i);
 		pthread_mutex_unlock(&pool->classes[i].lock);
 	}
+	pthread_mutex_unlock(&pool->mover_lock);
 	if (!error)
 		error = arena_validate(&pool->arena, pool->classes);
 	*ret_error = error;

@@ -49,6 +49,7 @@ void mover_make_room(struct zs_pool *pool);
 /* The mover's passes, with the mover lock held. Migration blocks. */
 void compact_pass(struct zs_pool *pool, bool thorough);
 void compact_squeeze(struct zs_pool *pool);
+void lift_pass(struct zs_pool *pool);
 void migrate_pass(struct zs_pool *pool);
 
 /* Pages that compaction would free. */

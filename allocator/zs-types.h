@@ -143,9 +143,9 @@ struct zs_arena {
 	uint64_t size;	   /* bytes */
 	uint32_t nr_pages; /* a multiple of ZS_EXTENT_PAGES */
 	uint32_t nr_extents;
-	uint32_t reserve; /* spare pages that the keeper keeps */
+	uint32_t reserve;	/* spare pages that the keeper keeps */
 	struct zspage *zspages; /* see there; addressed by index */
-	uint32_t *page_map;	/* of each page its zspage's index + 1, or 0; the zspage's class lock */
+	uint32_t *page_map; /* of each page its zspage's index + 1, or 0; the zspage's class lock */
 
 	/* Arena lock. */
 	pthread_mutex_t lock __attribute__((aligned(CACHE_LINE)));

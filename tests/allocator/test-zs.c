@@ -302,6 +302,25 @@ static void test_trickle(void **state)
 	owners_free(o);
 }
 
+/* One object in each of a hundred classes: they share pages in the end. */
+static void test_few_objects_share(void **state)
+{
+	struct owners *o = owners_new(0, 0);
+	uint64_t payload = 0;
+
+	for (uint32_t i = 0; i < 100; i++) {
+		assert_int_equal(put(o, i, 1000 + i * 8), 0);
+		payload += o->owner[i].len;
+	}
+	assert_true(stats(o).pool > 2 * payload);
+	zs_compact(o->pool);
+	validate(o);
+	check_content(o);
+	/* two or three to a page, of the pages that they have */
+	assert_in_range(stats(o).pool, payload, payload / 10 * 16);
+	owners_free(o);
+}
+
 /* The least limit there may be holds a few objects of whatever length. */
 static void test_least_limit(void **state)
 {
@@ -370,6 +389,7 @@ int main(void)
 		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_scattered_holes),
 		cmocka_unit_test(test_trickle),
+		cmocka_unit_test(test_few_objects_share),
 		cmocka_unit_test(test_least_limit),
 		cmocka_unit_test(test_reserve),
 		cmocka_unit_test(test_options),

@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Lifting: what compaction leaves of a class is one zspage that is part full, and the part of its
+ * last page. Where that is a few objects, they are better off in free cells of slightly larger
+ * classes: in a small pool those pages, one a class, are most of what is lost.
+ *
+ * An object changes class here, and nobody holds two class locks. So it goes in three steps: a cell
+ * of the larger class is taken for its owner, the object is moved under the lock of its own class,
+ * and whichever of the two cells is then nobody's is freed. Between the steps the new cell is like
+ * one that zs_alloc() has just handed out.
+ */
+#include "allocator/move.h"
+#include "allocator/worker.h"
+
+/* More objects than this deserve pages of their own. */
+#define LIFT_OBJECTS 16
+
+/* A cell of the next class may be larger by this part of the object's own. */
+#define LIFT_WASTE 8
+
+/* A free cell for OWNER in a class above C, but not too far above. False: there is none. */
+static bool take_larger(struct zs_pool *pool, const struct zs_class *c, uint32_t owner,
+			zs_ref *ret_ref)
+{
+	for (uint32_t i = zs_class_index(pool, c) + 1U; i < pool->raw_class; i++) {
+		struct zs_class *larger = &pool->classes[i];
+		struct zspage *z;
+
+		if (larger->cell > c->cell + c->cell / LIFT_WASTE)
+			return false;
+		pthread_mutex_lock(&larger->lock);
+		z = zspage_fullest(pool, larger);
+		if (z) {
+			*ret_ref = cell_ref(larger, z, cell_take(pool, larger, z, owner));
+			zspage_regroup(pool, larger, z);
+		}
+		pthread_mutex_unlock(&larger->lock);
+		if (z)
+			return true;
+	}
+	return false;
+}
+
+/*
+ * Move the object in a live cell of Z, pinned, to a larger class. Class lock, dropped meanwhile.
+ * False: there is no cell for it, or its owner was busy.
+ */
+static bool lift_cell(struct zs_pool *pool, struct zs_class *c, struct zspage *z, unsigned int cell,
+		      uint32_t owner)
+{
+	zs_ref from = cell_ref(c, z, cell), to;
+	bool taken, moved;
+
+	pthread_mutex_unlock(&c->lock);
+	taken = take_larger(pool, c, owner, &to);
+	pthread_mutex_lock(&c->lock);
+	if (!taken)
+		return false;
+	/* Freed meanwhile, the cell is a hole and its owner names something else: not moved. */
+	moved = pool->owner.relocate(pool->owner.opaque, owner, from, to);
+	if (moved) {
+		cell_put(pool, c, z, cell);
+		return true;
+	}
+	pthread_mutex_unlock(&c->lock);
+	zs_free(pool, to);
+	pthread_mutex_lock(&c->lock);
+	return false;
+}
+
+/* The zspage whose objects are to be lifted, or NULL. */
+static struct zspage *liftable(struct zs_pool *pool, struct zs_class *c)
+{
+	uint32_t lists = c->groups & ~(1U << ZS_GROUP_FULL);
+	struct zspage *z;
+
+	if (!lists || c->cells == 1)
+		return NULL;
+	z = zspage_first(pool, c, (unsigned int)__builtin_ctz(lists));
+	return z && z->used <= LIFT_OBJECTS ? z : NULL;
+}
+
+static unsigned int lift_class(struct zs_pool *pool, struct zs_class *c)
+{
+	unsigned int moved = 0;
+	struct zspage *z;
+	uint32_t owner;
+
+	pthread_mutex_lock(&c->lock);
+	z = liftable(pool, c);
+	if (z) {
+		zspage_pin(pool, c, z);
+		for (unsigned int cell = c->cells; cell-- > 0 && z->used > 0;) {
+			if (!cell_live(pool, c, z, cell, &owner))
+				continue;
+			if (!lift_cell(pool, c, z, cell, owner))
+				break;
+			moved++;
+		}
+		if (z->used == 0) {
+			add_relaxed(&pool->pages_compacted, z->committed);
+			zspage_destroy(pool, c, z);
+		} else {
+			zspage_unpin(pool, c, z);
+		}
+	}
+	pthread_mutex_unlock(&c->lock);
+	return moved;
+}
+
+void lift_pass(struct zs_pool *pool)
+{
+	for (uint32_t i = 0; i < pool->raw_class && !load_relaxed(&pool->mover.stop); i++)
+		add_relaxed(&pool->objects_compacted, lift_class(pool, &pool->classes[i]));
+}
