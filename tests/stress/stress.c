@@ -4,15 +4,15 @@
  *
  * stress THREADS SCALE ITER SEED; SEED 0: a random one. Each of ITER rounds makes a device, of one
  * configuration after the other, half of them with a limit that is met, and runs PHASES times
- *THREADS threads on it. Between phases, when all is quiet, everything is checked: content, extents,
+ * THREADS threads on it. Between phases, when all is quiet, everything is checked: content, extents,
  * counters, the device's own invariants. SCALE is the size: of the device and of the threads' work.
  *
  * The device has three parts:
  *	shared   pages that all threads write and drop whole (shared.h)
  *	sectors  pages of which each thread has sectors of its own: part-page requests must never
  *		 undo a neighbour's
- *	own	 a range for each thread, where it does anything, and knows every byte; ranges do
- *not end on page borders
+ *	own	 a range for each thread, where it does anything, and knows every byte; it does not
+ *		 end on a page's border
  */
 #include <errno.h>
 #include <inttypes.h>
