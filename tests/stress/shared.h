@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * shared: pages that any thread may write, read and drop at any moment, and that still must never
- *be torn, another page's, or older than what a completed write has put in their place.
+ * be torn, another page's, or older than what a completed write has put in their place.
  *
  * Every request takes a *ticket* from one clock before it begins. A page's content follows from
  * (page, thread, sequence number of the thread's request), so what is read says who wrote it, and
