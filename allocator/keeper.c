@@ -142,11 +142,12 @@ static void trim_at(struct zs_pool *pool, uint32_t index, const uint8_t trims[])
 {
 	struct zspage *z = &pool->arena.zspages[index];
 	uint16_t klass = load_relaxed(&z->klass);
-	struct zs_class *c = &pool->classes[klass];
+	struct zs_class *c;
 	unsigned int keep;
 
 	if (klass == ZS_CLASS_FREE || trims[klass] == TRIM_NOT)
 		return;
+	c = &pool->classes[klass];
 	pthread_mutex_lock(&c->lock);
 	if (load_relaxed(&z->klass) == klass && !z->pinned) {
 		keep = wanted_pages(c, z, trims[klass] == TRIM_ONE_MORE);
