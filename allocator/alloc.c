@@ -124,7 +124,7 @@ int zs_refill(struct zs_pool *pool, size_t len)
 	add_relaxed(&pool->refills, 1);
 	if (r == -ENOSPC) {
 		/* Pages that no cell of another class has reached are better used here. */
-		keeper_trim(pool, true);
+		keeper_trim(pool, TRIM_ALL);
 		r = refill(pool, c);
 	}
 	if (r == -ENOSPC) {

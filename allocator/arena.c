@@ -291,23 +291,23 @@ int arena_commit_spare(struct zs_arena *a, unsigned int max)
 
 unsigned int arena_release_spare(struct zs_arena *a, unsigned int max)
 {
-	unsigned int n, done = 0;
 	uint32_t first;
+	unsigned int n;
 
 	pthread_mutex_lock(&a->lock);
-	while (done < max && (n = pages_find_top_spare(a, max - done, &first)) > 0) {
+	n = pages_find_top_spare(a, max, &first);
+	if (n > 0) {
 		pages_lose(a, first, n);
 		pages_use(a, first, n);
 		a->busy += n;
 		pthread_mutex_unlock(&a->lock);
 		os_release(arena_page(a, first), (size_t)n * ZS_PAGE_SIZE);
-		done += n;
 		pthread_mutex_lock(&a->lock);
 		a->busy -= n;
 		pages_unuse(a, first, n);
 	}
 	pthread_mutex_unlock(&a->lock);
-	return done;
+	return n;
 }
 
 uint64_t arena_fragmented(struct zs_arena *a)

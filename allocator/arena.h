@@ -53,7 +53,7 @@ int arena_prepare(struct zs_arena *arena);
 /* Commit up to MAX free pages, lowest first, as spare. Blocks. -ENOSPC: none is left; -ENOMEM. */
 int arena_commit_spare(struct zs_arena *arena, unsigned int max);
 
-/* Release up to MAX spare pages, highest first. Blocks. Returns how many. */
+/* Release the highest run of spare pages, at most MAX. Blocks. Returns how many; 0: there are none. */
 unsigned int arena_release_spare(struct zs_arena *arena, unsigned int max);
 
 /*

@@ -21,8 +21,17 @@
 #define QUIET_ONE_MORE 2
 #define QUIET_LAST     20
 
-/* Pages committed or released by one call of the kernel at most: some 0.1 ms. */
+/* Pages committed by one call of the kernel at most: some 0.1 ms. */
 #define BATCH 128
+
+/*
+ * Memory that is taken from a process is unmapped on all CPUs that it runs on, which interrupts each
+ * for some microseconds; hundreds of such calls in a row were what made one in a thousand reads four
+ * times slower while compaction ran, and nothing else did. So there are this many in a row at most,
+ * and where there is no hurry more only after a pause.
+ */
+#define BURST	 32
+#define PAUSE_MS 5
 
 /* Spare pages beyond the reserve that are not worth a system call. */
 #define SLACK 64
@@ -80,12 +89,32 @@ static void release(struct zs_pool *pool)
 	pthread_mutex_unlock(&a->lock);
 	if (low <= pool->arena.reserve + SLACK)
 		return;
-	for (n = low - pool->arena.reserve; n > 0 && !load_relaxed(&pool->keeper.stop);) {
-		uint32_t done = arena_release_spare(a, (unsigned int)min_u64(n, BATCH));
+	n = low - pool->arena.reserve;
+	for (unsigned int calls = 0; n > 0 && calls < BURST; calls++) {
+		uint32_t done = arena_release_spare(a, n);
 
 		if (done == 0)
 			break;
 		n -= done;
+	}
+}
+
+/* Before one more call that takes memory. */
+static void pause_after(struct zs_pool *pool, unsigned int *calls)
+{
+	if ((*calls)++ >= BURST)
+		os_wait(&pool->mover.stop, 0, PAUSE_MS);
+}
+
+void keeper_release_gently(struct zs_pool *pool)
+{
+	unsigned int calls = 0;
+	uint32_t have;
+
+	while ((have = spare(pool)) > pool->arena.reserve) {
+		pause_after(pool, &calls);
+		if (arena_release_spare(&pool->arena, have - pool->arena.reserve) == 0)
+			break;
 	}
 }
 
@@ -122,7 +151,7 @@ static void trim_zspage(struct zs_pool *pool, struct zs_class *c, struct zspage 
 /* What a tick finds of a class. */
 enum trim { TRIM_NOT, TRIM_ONE_MORE, TRIM_LAST };
 
-static enum trim look_at(struct zs_class *c, bool all)
+static enum trim look_at(struct zs_class *c, enum trim_mode mode)
 {
 	uint64_t used = load_relaxed(&c->used);
 
@@ -133,34 +162,39 @@ static enum trim look_at(struct zs_class *c, bool all)
 	else if (c->quiet < QUIET_LAST)
 		c->quiet++;
 	c->used_seen = used;
-	if (all || c->quiet == QUIET_LAST)
+	if (mode != TRIM_QUIET || c->quiet == QUIET_LAST)
 		return TRIM_LAST;
 	return c->quiet == QUIET_ONE_MORE ? TRIM_ONE_MORE : TRIM_NOT;
 }
 
-static void trim_at(struct zs_pool *pool, uint32_t index, const uint8_t trims[])
+/* True: memory was taken. */
+static bool trim_at(struct zs_pool *pool, uint32_t index, const uint8_t trims[])
 {
 	struct zspage *z = &pool->arena.zspages[index];
 	uint16_t klass = load_relaxed(&z->klass);
+	bool trimmed = false;
 	struct zs_class *c;
 	unsigned int keep;
 
 	if (klass == ZS_CLASS_FREE || trims[klass] == TRIM_NOT)
-		return;
+		return false;
 	c = &pool->classes[klass];
 	pthread_mutex_lock(&c->lock);
 	if (load_relaxed(&z->klass) == klass && !z->pinned) {
 		keep = wanted_pages(c, z, trims[klass] == TRIM_ONE_MORE);
-		if (keep < z->committed)
+		trimmed = keep < z->committed;
+		if (trimmed)
 			trim_zspage(pool, c, z, keep);
 	}
 	pthread_mutex_unlock(&c->lock);
+	return trimmed;
 }
 
-bool keeper_trim(struct zs_pool *pool, bool all)
+bool keeper_trim(struct zs_pool *pool, enum trim_mode mode)
 {
 	uint8_t trims[ZS_MAX_CLASSES];
 	bool any = false, done = true;
+	unsigned int calls = 0;
 	uint32_t nr_zspages;
 
 	pthread_mutex_lock(&pool->keeper_lock);
@@ -168,18 +202,19 @@ bool keeper_trim(struct zs_pool *pool, bool all)
 		struct zs_class *c = &pool->classes[i];
 		uint32_t opened = load_relaxed(&c->opened);
 
-		trims[i] = (uint8_t)look_at(c, all);
+		trims[i] = (uint8_t)look_at(c, mode);
 		any = any || trims[i] != TRIM_NOT;
 		if (trims[i] == TRIM_LAST)
 			c->trimmed = opened;
 		done = done && c->trimmed == opened;
 	}
+	pthread_mutex_unlock(&pool->keeper_lock);
 	pthread_mutex_lock(&pool->arena.lock);
 	nr_zspages = pool->arena.nr_zspages;
 	pthread_mutex_unlock(&pool->arena.lock);
 	for (uint32_t i = 0; any && i < nr_zspages; i++)
-		trim_at(pool, i, trims);
-	pthread_mutex_unlock(&pool->keeper_lock);
+		if (trim_at(pool, i, trims) && mode == TRIM_GENTLY)
+			pause_after(pool, &calls);
 	return done;
 }
 
@@ -191,7 +226,7 @@ static bool tidy(struct zs_pool *pool)
 	/* Idle first, and then look: what changes after the look wakes us (keeper_look). */
 	__atomic_exchange_n(&pool->keeper_idle, 1, __ATOMIC_SEQ_CST);
 	release(pool);
-	done = keeper_trim(pool, false);
+	done = keeper_trim(pool, TRIM_QUIET);
 	if (done && spare(pool) >= pool->arena.reserve &&
 	    spare(pool) <= pool->arena.reserve + SLACK)
 		return false;

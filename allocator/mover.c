@@ -65,29 +65,26 @@ void *mover_main(void *opaque)
 	return NULL;
 }
 
-/* All that can be done for memory that is committed: the mover lock is held. */
+/* All that can be done by moving objects. */
 static void compact_all(struct zs_pool *pool)
 {
+	pthread_mutex_lock(&pool->mover_lock);
 	compact_pass(pool, true);
 	migrate_pass(pool);
 	lift_pass(pool);
 	compact_squeeze(pool);
-	keeper_trim(pool, true);
+	pthread_mutex_unlock(&pool->mover_lock);
 }
 
 void mover_make_room(struct zs_pool *pool)
 {
-	pthread_mutex_lock(&pool->mover_lock);
 	compact_all(pool);
-	pthread_mutex_unlock(&pool->mover_lock);
+	keeper_trim(pool, TRIM_ALL);
 }
 
 void zs_compact(struct zs_pool *pool)
 {
-	uint32_t spare;
-
-	mover_make_room(pool);
-	spare = load_relaxed(&pool->arena.spare);
-	if (spare > pool->arena.reserve)
-		arena_release_spare(&pool->arena, spare - pool->arena.reserve);
+	compact_all(pool);
+	keeper_trim(pool, TRIM_GENTLY);
+	keeper_release_gently(pool);
 }

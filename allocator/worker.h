@@ -35,10 +35,18 @@ void *mover_main(void *pool);
 int keeper_fill(struct zs_pool *pool);
 
 /*
- * Take back pages of zspages that no cell has reached, of classes that have been quiet (ALL: of
- * every class). Blocks. False: there will be more to do.
+ * Take back pages of zspages that no cell has reached. Blocks. False: there will be more to do.
  */
-bool keeper_trim(struct zs_pool *pool, bool all);
+enum trim_mode {
+	TRIM_QUIET,  /* of classes that have been quiet: the keeper's tick */
+	TRIM_ALL,    /* of every class, at once: a write is waiting */
+	TRIM_GENTLY, /* of every class, with pauses */
+};
+
+bool keeper_trim(struct zs_pool *pool, enum trim_mode mode);
+
+/* Release spare pages beyond the reserve, with pauses. Blocks. */
+void keeper_release_gently(struct zs_pool *pool);
 
 /* Commit memory for the next cell of the class if it has none. Blocks. -ENOSPC, -ENOMEM. */
 int zs_grow(struct zs_pool *pool, struct zs_class *class);

@@ -294,7 +294,8 @@ static void test_trickle(void **state)
 	for (uint32_t i = 0; i < 60; i++) {
 		assert_int_equal(put(o, i, 2100), 0);
 		payload += 2100;
-		keeper_trim(o->pool, true); /* what the keeper does when a class has been quiet */
+		keeper_trim(o->pool,
+			    TRIM_ALL); /* what the keeper does when a class has been quiet */
 	}
 	zs_compact(o->pool);
 	check_content(o);
