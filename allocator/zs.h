@@ -137,7 +137,8 @@ void *zs_payload(const struct zs_pool *pool, zs_ref ref, size_t len);
 
 /*
  * Compact every class, migrate, and give what is free beyond the reserve back to the system, on
- * the caller's thread, in the same small steps as the mover's.
+ * the caller's thread, in the same small steps as the mover's and with pauses between the calls that
+ * give memory back: a second or two.
  */
 void zs_compact(struct zs_pool *pool);
 
