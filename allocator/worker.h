@@ -34,15 +34,14 @@ void *mover_main(void *pool);
 /* Commit until the reserve is full. -ENOSPC, -ENOMEM. Blocks. */
 int keeper_fill(struct zs_pool *pool);
 
-/*
- * Take back pages of zspages that no cell has reached. Blocks. False: there will be more to do.
- */
+/* Of which classes keeper_trim() takes, and how fast. */
 enum trim_mode {
 	TRIM_QUIET,  /* of classes that have been quiet: the keeper's tick */
 	TRIM_ALL,    /* of every class, at once: a write is waiting */
 	TRIM_GENTLY, /* of every class, with pauses */
 };
 
+/* Take back pages of zspages that no cell has reached. Blocks. False: there will be more to do. */
 bool keeper_trim(struct zs_pool *pool, enum trim_mode mode);
 
 /* Release spare pages beyond the reserve, with pauses. Blocks. */

@@ -22,7 +22,7 @@
  * Lock order, outermost first; a lock may be skipped, never taken upwards:
  *
  *	mover lock	one compaction or migration at a time		struct zs_pool
- *	keeper lock	one trimming of half-filled zspages at a time	struct zs_pool
+ *	keeper lock	what the keeper remembers of the classes	struct zs_pool
  *	slot lock	pins an object					the owner's
  *	class lock	lists and cells of one size class		struct zs_class
  *	arena lock	page bitmaps, counts, free descriptors		struct zs_arena
