@@ -4,6 +4,7 @@
 #include "allocator/arena.h"
 #include "allocator/worker.h"
 #include "allocator/zspage.h"
+#include "common/os.h"
 
 /* Hand a cell of Z out, which is on a list. */
 static zs_ref take(struct zs_pool *pool, struct zs_class *c, struct zspage *z, uint32_t owner)
@@ -14,9 +15,16 @@ static zs_ref take(struct zs_pool *pool, struct zs_class *c, struct zspage *z, u
 	return cell_ref(c, z, cell);
 }
 
-int zs_alloc(struct zs_pool *pool, uint32_t owner, size_t len, zs_ref *ret_ref)
+/* What alloc_in() may do. */
+enum alloc_mode {
+	ALLOC_FALLBACK = 1, /* the object is one of a smaller class */
+	ALLOC_OPEN = 2,	    /* a zspage may be made of spare pages */
+};
+
+/* A cell of the class. -EAGAIN: there is none with memory. */
+static inline int alloc_in(struct zs_pool *pool, struct zs_class *c, uint32_t owner,
+			   unsigned int mode, zs_ref *ret_ref)
 {
-	struct zs_class *c = zs_class_of(pool, len);
 	bool look = false, wants = false;
 	struct zspage *z;
 	int r = 0;
@@ -24,12 +32,14 @@ int zs_alloc(struct zs_pool *pool, uint32_t owner, size_t len, zs_ref *ret_ref)
 	pthread_mutex_lock(&c->lock);
 	z = zspage_fullest(pool, c);
 	if (unlikely(!z)) {
-		r = zspage_make(pool, c, ARENA_SPARE, &z);
+		r = mode & ALLOC_OPEN ? zspage_make(pool, c, ARENA_SPARE, &z) : -EAGAIN;
 		if (r == 0)
 			zspage_unpin(pool, c, z);
 		look = true;
 	}
 	if (likely(r == 0)) {
+		if (mode & ALLOC_FALLBACK)
+			zspage_mark_fallbacks(c, z);
 		*ret_ref = take(pool, c, z, owner);
 		wants = z->group == ZS_GROUP_TAIL;
 		if (unlikely(wants))
@@ -39,6 +49,78 @@ int zs_alloc(struct zs_pool *pool, uint32_t owner, size_t len, zs_ref *ret_ref)
 	if (unlikely(look || wants))
 		keeper_look(pool, wants);
 	return r;
+}
+
+/* The object stands in a larger class than its own; both threads have something to mend. */
+static void fell_back(struct zs_pool *pool, struct zs_class *c)
+{
+	store_relaxed(&c->wants, true);
+	keeper_look(pool, true);
+	mover_look(pool);
+}
+
+/*
+ * The reserve may have pages all the same, but not as many in a row as a zspage of C takes: the
+ * object is a fallback in the next larger class whose zspages are short enough, at last in a page of
+ * its own, rather than that a write waits for the kernel. The keeper is told to have memory for C.
+ */
+static int alloc_shorter(struct zs_pool *pool, struct zs_class *c, uint32_t owner, zs_ref *ret_ref)
+{
+	struct zs_class *own = c;
+	int r = -EAGAIN;
+
+	/* Near the limit it is not for want of pages: there a zspage grows, which is denser. */
+	if (c->shorter == ZS_CLASS_NONE || !load_relaxed(&pool->started) ||
+	    load_relaxed(&pool->arena.reserve) == 0 || !arena_allows(&pool->arena, c->pages))
+		return r;
+	while (r == -EAGAIN && c->shorter != ZS_CLASS_NONE) {
+		c = &pool->classes[c->shorter];
+		r = alloc_in(pool, c, owner, ALLOC_FALLBACK | ALLOC_OPEN, ret_ref);
+	}
+	fell_back(pool, own);
+	return r;
+}
+
+/*
+ * With some hundred classes, the first object of each would take a zspage of up to 16 pages, and few
+ * objects the whole reserve of a pool that cannot have more at once. Then the room of the next
+ * larger classes is used up first.
+ */
+static bool is_scarce(struct zs_pool *pool)
+{
+	const struct zs_arena *a = &pool->arena;
+
+	return load_relaxed(&a->modest) && load_relaxed(&pool->started) &&
+	       load_relaxed(&a->spare) < load_relaxed(&a->reserve) / 2;
+}
+
+/* A cell that has memory, in the class or in one whose cells are up to a half larger. */
+static int alloc_scarce(struct zs_pool *pool, struct zs_class *c, uint32_t owner, zs_ref *ret_ref)
+{
+	unsigned int most = c->cell + c->cell / 2;
+	struct zs_class *own = c;
+	int r = alloc_in(pool, c, owner, 0, ret_ref);
+
+	while (r == -EAGAIN && ++c < &pool->classes[pool->raw_class] && c->cell <= most) {
+		/* Whether there is room is read without the lock: a hint. */
+		if (load_relaxed(&c->room) > 0)
+			r = alloc_in(pool, c, owner, ALLOC_FALLBACK, ret_ref);
+	}
+	if (c != own)
+		fell_back(pool, own);
+	return r;
+}
+
+int zs_alloc(struct zs_pool *pool, uint32_t owner, size_t len, zs_ref *ret_ref)
+{
+	struct zs_class *c = zs_class_of(pool, len);
+	int r = -EAGAIN;
+
+	if (unlikely(is_scarce(pool)))
+		r = alloc_scarce(pool, c, owner, ret_ref);
+	if (likely(r == -EAGAIN))
+		r = alloc_in(pool, c, owner, ALLOC_OPEN, ret_ref);
+	return unlikely(r == -EAGAIN) ? alloc_shorter(pool, c, owner, ret_ref) : r;
 }
 
 /*
@@ -54,11 +136,12 @@ static unsigned int growth(const struct zs_class *c, const struct zspage *z, uns
 }
 
 /* A zspage of the class that memory can be committed to, pinned. Errors of arena_take(). */
-static int refill_candidate(struct zs_pool *pool, struct zs_class *c, struct zspage **ret_zspage)
+static int refill_candidate(struct zs_pool *pool, struct zs_class *c, enum arena_source source,
+			    struct zspage **ret_zspage)
 {
 	*ret_zspage = zspage_first(pool, c, ZS_GROUP_TAIL);
 	if (!*ret_zspage)
-		return zspage_make(pool, c, ARENA_ANY, ret_zspage);
+		return zspage_make(pool, c, source, ret_zspage);
 	zspage_pin(pool, c, *ret_zspage);
 	return 0;
 }
@@ -80,14 +163,14 @@ static int grow(struct zs_pool *pool, struct zs_class *c, struct zspage *z, unsi
 	return r;
 }
 
-int zs_grow(struct zs_pool *pool, struct zs_class *c)
+int zs_grow(struct zs_pool *pool, struct zs_class *c, enum arena_source source)
 {
 	unsigned int need = 0, goal = 0;
 	struct zspage *z;
 	int r;
 
 	pthread_mutex_lock(&c->lock);
-	r = zspage_fullest(pool, c) ? 1 : refill_candidate(pool, c, &z);
+	r = zspage_fullest(pool, c) ? 1 : refill_candidate(pool, c, source, &z);
 	if (r == 0)
 		goal = growth(c, z, &need);
 	pthread_mutex_unlock(&c->lock);
@@ -113,15 +196,49 @@ static int refill(struct zs_pool *pool, struct zs_class *c)
 {
 	int r = arena_prepare(&pool->arena);
 
-	return r < 0 ? r : zs_grow(pool, c);
+	return r < 0 ? r : zs_grow(pool, c, ARENA_ANY);
+}
+
+/* What hinders a write although pages are spare, such as migration, is over soon. */
+#define MOMENT_MS 2
+
+/* Wait until the keeper has committed something. -ENOMEM: it could not for too long. */
+static int await_keeper(struct zs_pool *pool, struct zs_class *c)
+{
+	uint64_t start = os_now(), waited = 0;
+
+	store_relaxed(&c->wants, true);
+	while (waited < pool->patience) {
+		uint32_t sequence = parking_enter(&pool->given);
+		bool some = load_relaxed(&pool->arena.spare) > 0;
+
+		keeper_look(pool, true);
+		parking_wait_for(&pool->given, sequence,
+				 some ? MOMENT_MS : (int)(pool->patience - waited));
+		if (some || load_relaxed(&pool->arena.spare) > 0 ||
+		    load_relaxed(&pool->given.sequence) != sequence)
+			return 0;
+		waited = (os_now() - start) / 1000000;
+	}
+	return -ENOMEM;
+}
+
+/* Is the memory that a write lacks the keeper's to have? */
+static bool is_keepers(struct zs_pool *pool, const struct zs_class *c)
+{
+	return load_relaxed(&pool->arena.modest) && load_relaxed(&pool->started) &&
+	       load_relaxed(&pool->arena.reserve) > 0 && arena_allows(&pool->arena, c->pages);
 }
 
 int zs_refill(struct zs_pool *pool, size_t len)
 {
 	struct zs_class *c = zs_class_of(pool, len);
-	int r = refill(pool, c);
+	int r;
 
 	add_relaxed(&pool->refills, 1);
+	if (is_keepers(pool, c))
+		return await_keeper(pool, c);
+	r = refill(pool, c);
 	if (r == -ENOSPC) {
 		/* Pages that no cell of another class has reached are better used here. */
 		keeper_trim(pool, TRIM_ALL);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "allocator/pages.h"
+#include "common/bitmap.h"
 #include "common/os.h"
 
 #define EXTENT_SIZE ((uint64_t)ZS_EXTENT_PAGES * ZS_PAGE_SIZE)
@@ -40,9 +41,9 @@ int arena_init(struct zs_arena *a, uint64_t max_bytes, uint64_t limit)
 	a->size = align_up(SPARSE * max_bytes + MARGIN, EXTENT_SIZE);
 	a->nr_pages = (uint32_t)(a->size / ZS_PAGE_SIZE);
 	a->nr_extents = a->nr_pages / ZS_EXTENT_PAGES;
-	a->limit = limit ? (uint32_t)min_u64(limit / ZS_PAGE_SIZE, a->nr_pages) : a->nr_pages;
 	a->free_zspage = ZS_NONE;
 	pthread_mutex_init(&a->lock, NULL);
+	arena_set_limit(a, limit);
 	r = reserve(&a->base, a->size);
 	if (r == 0)
 		r = reserve(&a->page_map, a->nr_pages * sizeof(*a->page_map));
@@ -59,11 +60,23 @@ int arena_init(struct zs_arena *a, uint64_t max_bytes, uint64_t limit)
 
 void arena_destroy(struct zs_arena *a)
 {
+	if (a->modest)
+		headroom_destroy(&a->headroom);
 	unreserve(a->extents, a->nr_extents * sizeof(*a->extents));
 	unreserve(a->zspages, a->nr_pages * sizeof(*a->zspages));
 	unreserve(a->page_map, a->nr_pages * sizeof(*a->page_map));
 	unreserve(a->base, a->size);
 	memset(a, 0, sizeof(*a));
+}
+
+void arena_set_limit(struct zs_arena *a, uint64_t limit)
+{
+	pthread_mutex_lock(&a->lock);
+	a->limit = limit ? (uint32_t)min_u64(limit / ZS_PAGE_SIZE, a->nr_pages) : a->nr_pages;
+	a->ceiling = (uint32_t)max_u64(a->limit, a->pool + a->charged);
+	/* What the limit forbids to use need not be kept. */
+	store_relaxed(&a->reserve, (uint32_t)min_u64(a->reserve_asked, a->limit));
+	pthread_mutex_unlock(&a->lock);
 }
 
 /* Pages that may yet be committed for zspages. */
@@ -72,6 +85,16 @@ static uint32_t allowed(const struct zs_arena *a)
 	uint32_t has = a->pool + a->charged;
 
 	return a->limit > has ? a->limit - has : 0;
+}
+
+bool arena_allows(struct zs_arena *a, unsigned int n)
+{
+	bool yes;
+
+	pthread_mutex_lock(&a->lock);
+	yes = n <= allowed(a);
+	pthread_mutex_unlock(&a->lock);
+	return yes;
 }
 
 static int find_run(struct zs_arena *a, unsigned int n, enum arena_source source,
@@ -84,6 +107,8 @@ static int find_run(struct zs_arena *a, unsigned int n, enum arena_source source
 		/* Near the limit a zspage cannot have all its pages at once, but may grow. */
 		if (n <= allowed(a))
 			first = pages_find(a, ZS_RUN_SPARE, n, false);
+	} else if (source == ARENA_BARE) {
+		first = pages_find(a, ZS_RUN_BARE, n, false);
 	} else {
 		first = pages_find(a, ZS_RUN_UNUSED, n, partly);
 		if (first >= 0 && (uint64_t)first + n <= a->ready_map &&
@@ -111,7 +136,9 @@ static int take_locked(struct zs_arena *a, unsigned int n, enum arena_source sou
 	if (index != ZS_NONE)
 		a->free_zspage = a->zspages[index].next;
 	else
-		index = a->nr_zspages++;
+		index = a->nr_zspages;
+	if (index == a->nr_zspages)
+		bump(&a->nr_zspages, 1);
 	pages_use(a, first, n);
 	z = &a->zspages[index];
 	z->first = first;
@@ -145,15 +172,71 @@ void arena_put(struct zs_arena *a, uint32_t index, unsigned int n)
 	pthread_mutex_unlock(&a->lock);
 }
 
+/* Have memory, as os_commit() does; a modest pool also fails, at once, when it would be looked for. */
+static int commit(struct zs_arena *a, void *at, size_t size)
+{
+	if (load_relaxed(&a->modest) && headroom_pages(&a->headroom) < size / ZS_PAGE_SIZE)
+		return -ENOMEM;
+	return os_commit(at, size);
+}
+
 /* Commit pages that hold nothing yet. A part of them would be counted nowhere: give it back. */
 static int commit_fresh(struct zs_arena *a, uint32_t first, unsigned int n)
 {
 	void *at = arena_page(a, first);
 	size_t size = (size_t)n * ZS_PAGE_SIZE;
-	int r = os_commit(at, size);
+	int r = commit(a, at, size);
 
 	if (r < 0)
 		os_release(at, size);
+	return r;
+}
+
+/* Which of the pages FROM .. TO - 1 of a zspage have no memory: bits. They are the pinner's alone. */
+static uint32_t bare_pages(const struct zs_arena *a, uint32_t first, unsigned int from,
+			   unsigned int to)
+{
+	const uint64_t *committed = a->extents[first / ZS_EXTENT_PAGES].committed;
+	uint32_t bare = 0;
+
+	for (unsigned int i = from; i < to; i++)
+		if (!bitmap_test(committed, first % ZS_EXTENT_PAGES + i))
+			bare |= UINT32_C(1) << i;
+	return bare;
+}
+
+/* The lowest run of bits, which there is: where it starts, and its length. */
+static unsigned int lowest_run(uint32_t bits, unsigned int *ret_n)
+{
+	unsigned int at = (unsigned int)__builtin_ctz(bits);
+
+	*ret_n = (unsigned int)__builtin_ctz(~(bits >> at));
+	return at;
+}
+
+/*
+ * Commit these pages of a zspage, or none of them. The others are left alone: what has memory is
+ * not to lose it because the kernel has no more.
+ */
+static int commit_bare(struct zs_arena *a, uint32_t first, uint32_t bare)
+{
+	uint32_t done = 0;
+	unsigned int n;
+	int r = 0;
+
+	while (r == 0 && bare != done) {
+		unsigned int at = lowest_run(bare & ~done, &n);
+
+		r = commit_fresh(a, first + at, n);
+		if (r == 0)
+			done |= ((UINT32_C(1) << n) - 1) << at;
+	}
+	while (r < 0 && done) {
+		unsigned int at = lowest_run(done, &n);
+
+		os_release(arena_page(a, first + at), (size_t)n * ZS_PAGE_SIZE);
+		done &= ~(((UINT32_C(1) << n) - 1) << at);
+	}
 	return r;
 }
 
@@ -161,10 +244,12 @@ int arena_grow(struct zs_arena *a, uint32_t first, unsigned int n, unsigned int 
 	       unsigned int to)
 {
 	unsigned int more;
+	uint32_t bare;
 	int r = 0;
 
 	pthread_mutex_lock(&a->lock);
-	more = to - from - pages_committed(a, first + from, to - from);
+	bare = bare_pages(a, first, from, to);
+	more = (unsigned int)__builtin_popcount(bare);
 	if (more > allowed(a))
 		r = -ENOSPC;
 	else
@@ -173,15 +258,14 @@ int arena_grow(struct zs_arena *a, uint32_t first, unsigned int n, unsigned int 
 	if (r < 0)
 		return r;
 
-	r = commit_fresh(a, first + from, to - from);
+	r = commit_bare(a, first, bare);
 	pthread_mutex_lock(&a->lock);
 	a->charged -= more;
 	if (r == 0) {
 		pages_commit(a, first + from, to - from);
 		r = (int)pages_prefix(a, first, n);
-	} else {
-		pages_uncommit(a, first + from, to - from);
 	}
+	pages_lower_ceiling(a);
 	pthread_mutex_unlock(&a->lock);
 	return r;
 }
@@ -195,12 +279,12 @@ void arena_shrink(struct zs_arena *a, uint32_t first, unsigned int n)
 }
 
 /* Have elements FROM .. TO - 1 of an array committed. */
-static int ready(const void *array, size_t element, uint64_t from, uint64_t to)
+static int ready(struct zs_arena *a, const void *array, size_t element, uint64_t from, uint64_t to)
 {
 	uint64_t start = element * from / ZS_PAGE_SIZE * ZS_PAGE_SIZE;
 	uint64_t end = align_up(element * to, ZS_PAGE_SIZE);
 
-	return os_commit((char *)array + start, end - start);
+	return commit(a, (char *)array + start, end - start);
 }
 
 int arena_prepare(struct zs_arena *a)
@@ -216,27 +300,44 @@ int arena_prepare(struct zs_arena *a)
 	pthread_mutex_lock(&a->lock);
 	had_zspages = a->ready_zspages;
 	had_map = a->ready_map;
-	zspages = (uint32_t)min_u64((uint64_t)a->nr_zspages + min_u64(a->spare, a->reserve) + 1,
-				    a->nr_pages);
+	zspages = (uint32_t)min_u64((uint64_t)a->nr_zspages + a->reserve + 1, a->nr_pages);
 	map = (uint32_t)min_u64((a->top_extent + 2) * (uint64_t)ZS_EXTENT_PAGES, a->nr_pages);
 	pthread_mutex_unlock(&a->lock);
 
 	if (zspages > had_zspages) {
 		zspages = (uint32_t)min_u64((uint64_t)zspages + batch, a->nr_pages);
-		r = ready(a->zspages, sizeof(*a->zspages), had_zspages, zspages);
+		r = ready(a, a->zspages, sizeof(*a->zspages), had_zspages, zspages);
 	}
 	if (r == 0 && map > had_map)
-		r = ready(a->page_map, sizeof(*a->page_map), had_map, map);
+		r = ready(a, a->page_map, sizeof(*a->page_map), had_map, map);
 	if (r == 0 && map > had_map)
-		r = ready(a->extents, sizeof(*a->extents), had_map / ZS_EXTENT_PAGES,
+		r = ready(a, a->extents, sizeof(*a->extents), had_map / ZS_EXTENT_PAGES,
 			  map / ZS_EXTENT_PAGES);
 	if (r < 0)
 		return r;
 	pthread_mutex_lock(&a->lock);
-	a->ready_zspages = (uint32_t)max_u64(a->ready_zspages, zspages);
+	store_relaxed(&a->ready_zspages, (uint32_t)max_u64(a->ready_zspages, zspages));
 	a->ready_map = (uint32_t)max_u64(a->ready_map, map);
 	pthread_mutex_unlock(&a->lock);
 	return 0;
+}
+
+int arena_prefault(struct zs_arena *a)
+{
+	uint32_t zspages, map;
+	int r;
+
+	/* What is beyond these was never touched: it is had by arena_prepare(), after the fork. */
+	pthread_mutex_lock(&a->lock);
+	zspages = a->ready_zspages;
+	map = a->ready_map;
+	pthread_mutex_unlock(&a->lock);
+	r = os_prefault(a->zspages, zspages * sizeof(*a->zspages));
+	if (r == 0)
+		r = os_prefault(a->page_map, map * sizeof(*a->page_map));
+	if (r == 0)
+		r = os_prefault(a->extents, map / ZS_EXTENT_PAGES * sizeof(*a->extents));
+	return r;
 }
 
 uint64_t arena_metadata(const struct zs_arena *a)

@@ -17,10 +17,17 @@ void arena_destroy(struct zs_arena *arena);
 /* The largest max_bytes. */
 uint64_t arena_max_bytes(void);
 
+/* Change the limit, as in arena_init(), and the reserve with it. */
+void arena_set_limit(struct zs_arena *arena, uint64_t limit);
+
+/* Does the limit allow N more pages? */
+bool arena_allows(struct zs_arena *arena, unsigned int n);
+
 /* Which runs arena_take() may take; the lowest of them it does. */
 enum arena_source {
 	ARENA_SPARE,  /* committed pages only */
 	ARENA_ANY,    /* whether committed or not */
+	ARENA_BARE,   /* pages that are not committed only: the reserve is left alone */
 	ARENA_PARTLY, /* the same, in extents that have used pages already */
 };
 
@@ -38,8 +45,8 @@ void arena_put(struct zs_arena *arena, uint32_t zspage, unsigned int n);
 
 /*
  * Commit the pages FROM .. TO - 1 of a zspage of N pages that starts at FIRST and is pinned; those
- * before are committed. Blocks. Returns how many pages from FIRST on are committed then, which may
- * be more. -ENOSPC: limit; -ENOMEM.
+ * before are committed, and of these some may be. Blocks. Returns how many pages from FIRST on are
+ * committed then, which may be more. -ENOSPC: limit; -ENOMEM: and nothing has changed.
  */
 int arena_grow(struct zs_arena *arena, uint32_t first, unsigned int n, unsigned int from,
 	       unsigned int to);
@@ -65,6 +72,9 @@ bool arena_reopen(struct zs_arena *arena, uint32_t extent);
 
 /* Pages that are not used in extents that have used ones. */
 uint64_t arena_fragmented(struct zs_arena *arena);
+
+/* As zs_prefault(), for the arena's tables. */
+int arena_prefault(struct zs_arena *arena);
 
 /* Bytes of tables that are committed. Arena lock. */
 uint64_t arena_metadata(const struct zs_arena *arena);

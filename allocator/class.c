@@ -49,6 +49,19 @@ static void add_class(struct zs_pool *pool, struct cut cut)
 		c->heads[g] = ZS_NONE;
 }
 
+/* Where objects of a class may go when its zspages find no pages in a row. */
+static void find_shorter(struct zs_pool *pool)
+{
+	for (uint32_t i = 0; i < pool->nr_classes; i++) {
+		struct zs_class *c = &pool->classes[i];
+
+		c->shorter = ZS_CLASS_NONE;
+		for (uint32_t k = i + 1; k < pool->raw_class && c->shorter == ZS_CLASS_NONE; k++)
+			if (pool->classes[k].pages < c->pages)
+				c->shorter = (uint16_t)k;
+	}
+}
+
 /*
  * From the smallest cell up: take the cut of the size, then go on behind the largest cell that is
  * cut so. A cut no better than the one of a bigger cell is skipped in favour of that one.
@@ -74,4 +87,5 @@ void zs_classes_init(struct zs_pool *pool)
 	}
 	pool->raw_class = pool->nr_classes;
 	add_class(pool, (struct cut){ZS_PAGE_SIZE, 1, 1});
+	find_shorter(pool);
 }

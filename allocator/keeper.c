@@ -24,6 +24,12 @@
 /* Pages committed by one call of the kernel at most: some 0.1 ms. */
 #define BATCH 128
 
+/* The same while the reserve is low, when somebody may be waiting for it, and memory be scarce. */
+#define SMALL_BATCH 16
+
+/* When the kernel has no memory at hand, and the reserve is low: how soon it is asked again. */
+#define ASK_AGAIN_MS 2
+
 /*
  * Memory that is taken from a process is unmapped on all CPUs that it runs on, which interrupts each
  * for some microseconds; hundreds of such calls in a row were what made one in a thousand reads four
@@ -41,14 +47,28 @@ static uint32_t spare(struct zs_pool *pool)
 	return load_relaxed(&pool->arena.spare);
 }
 
+static uint32_t reserve(struct zs_pool *pool)
+{
+	return load_relaxed(&pool->arena.reserve);
+}
+
+/* Pages of the reserve, or descriptors for as many zspages of one page each, are getting few. */
+static bool is_low(struct zs_pool *pool)
+{
+	const struct zs_arena *a = &pool->arena;
+	uint32_t enough = reserve(pool) - reserve(pool) / 4;
+
+	return spare(pool) < enough ||
+	       load_relaxed(&a->ready_zspages) - load_relaxed(&a->nr_zspages) < enough;
+}
+
 void keeper_look(struct zs_pool *pool, bool now)
 {
 	/*
 	 * Read by writing: either this comes after the keeper's own write in tidy(), and sees that
 	 * it is idle, or before, and then the keeper sees what was changed.
 	 */
-	if (__atomic_fetch_add(&pool->keeper_idle, 0, __ATOMIC_SEQ_CST) || now ||
-	    spare(pool) < pool->arena.reserve - pool->arena.reserve / 4)
+	if (__atomic_fetch_add(&pool->keeper_idle, 0, __ATOMIC_SEQ_CST) || now || is_low(pool))
 		worker_poke(&pool->keeper);
 }
 
@@ -57,10 +77,15 @@ int keeper_fill(struct zs_pool *pool)
 	uint32_t have;
 	int r = arena_prepare(&pool->arena);
 
-	while (r == 0 && (have = spare(pool)) < pool->arena.reserve &&
-	       !load_relaxed(&pool->keeper.stop))
+	while (r == 0 && (have = spare(pool)) < reserve(pool) &&
+	       !load_relaxed(&pool->keeper.stop)) {
+		unsigned int most = have < reserve(pool) / 2 ? SMALL_BATCH : BATCH;
+
 		r = arena_commit_spare(&pool->arena,
-				       (unsigned int)min_u64(pool->arena.reserve - have, BATCH));
+				       (unsigned int)min_u64(reserve(pool) - have, most));
+		if (r == 0)
+			parking_notify(&pool->given, true);
+	}
 	return r;
 }
 
@@ -72,8 +97,9 @@ static void feed(struct zs_pool *pool)
 
 		/* A failure leaves it to the write, which has the reserve and can report it. */
 		if (load_relaxed(&c->wants) &&
-		    __atomic_exchange_n(&c->wants, false, __ATOMIC_SEQ_CST))
-			zs_grow(pool, c);
+		    __atomic_exchange_n(&c->wants, false, __ATOMIC_SEQ_CST) &&
+		    zs_grow(pool, c, ARENA_BARE) == 0)
+			parking_notify(&pool->given, true);
 	}
 }
 
@@ -87,9 +113,9 @@ static void release(struct zs_pool *pool)
 	low = a->spare_low;
 	a->spare_low = a->spare;
 	pthread_mutex_unlock(&a->lock);
-	if (low <= pool->arena.reserve + SLACK)
+	if (low <= reserve(pool) + SLACK)
 		return;
-	n = low - pool->arena.reserve;
+	n = low - reserve(pool);
 	for (unsigned int calls = 0; n > 0 && calls < BURST; calls++) {
 		uint32_t done = arena_release_spare(a, n);
 
@@ -99,21 +125,30 @@ static void release(struct zs_pool *pool)
 	}
 }
 
-/* Before one more call that takes memory. */
-static void pause_after(struct zs_pool *pool, unsigned int *calls)
+/* Calls that have taken memory, and what had been served before the last one. */
+struct pace {
+	unsigned int calls;
+	uint64_t served;
+};
+
+/* Before one more call that takes memory: pause if there is anybody whom it would slow down. */
+static void keep_pace(struct zs_pool *pool, struct pace *pace)
 {
-	if ((*calls)++ >= BURST)
+	uint64_t served = pool->owner.served(pool->owner.opaque);
+
+	if (pace->calls++ >= BURST && served != pace->served)
 		os_wait(&pool->mover.stop, 0, PAUSE_MS);
+	pace->served = served;
 }
 
 void keeper_release_gently(struct zs_pool *pool)
 {
-	unsigned int calls = 0;
+	struct pace pace = {0};
 	uint32_t have;
 
-	while ((have = spare(pool)) > pool->arena.reserve) {
-		pause_after(pool, &calls);
-		if (arena_release_spare(&pool->arena, have - pool->arena.reserve) == 0)
+	while ((have = spare(pool)) > reserve(pool)) {
+		keep_pace(pool, &pace);
+		if (arena_release_spare(&pool->arena, have - reserve(pool)) == 0)
 			break;
 	}
 }
@@ -194,7 +229,7 @@ bool keeper_trim(struct zs_pool *pool, enum trim_mode mode)
 {
 	uint8_t trims[ZS_MAX_CLASSES];
 	bool any = false, done = true;
-	unsigned int calls = 0;
+	struct pace pace = {0};
 	uint32_t nr_zspages;
 
 	pthread_mutex_lock(&pool->keeper_lock);
@@ -214,7 +249,7 @@ bool keeper_trim(struct zs_pool *pool, enum trim_mode mode)
 	pthread_mutex_unlock(&pool->arena.lock);
 	for (uint32_t i = 0; any && i < nr_zspages; i++)
 		if (trim_at(pool, i, trims) && mode == TRIM_GENTLY)
-			pause_after(pool, &calls);
+			keep_pace(pool, &pace);
 	return done;
 }
 
@@ -227,11 +262,18 @@ static bool tidy(struct zs_pool *pool)
 	__atomic_exchange_n(&pool->keeper_idle, 1, __ATOMIC_SEQ_CST);
 	release(pool);
 	done = keeper_trim(pool, TRIM_QUIET);
-	if (done && spare(pool) >= pool->arena.reserve &&
-	    spare(pool) <= pool->arena.reserve + SLACK)
+	if (done && spare(pool) >= reserve(pool) && spare(pool) <= reserve(pool) + SLACK)
 		return false;
 	store_relaxed(&pool->keeper_idle, 0);
 	return true;
+}
+
+/* Until when to sleep, in milliseconds, -1: until it is poked. */
+static int rest(struct zs_pool *pool, int filled, bool more)
+{
+	if (filled == -ENOMEM && load_relaxed(&pool->arena.modest) && is_low(pool))
+		return ASK_AGAIN_MS;
+	return more ? TICK_MS : -1;
 }
 
 void *keeper_main(void *opaque)
@@ -239,12 +281,13 @@ void *keeper_main(void *opaque)
 	struct zs_pool *pool = opaque;
 	uint64_t tick = os_now();
 	bool poked, more = true;
+	int filled = 0;
 
-	/* As urgent as the writers, who have to do its work when it is late. */
+	/* As urgent as the writers, who have to do its work, or wait, when it is late. */
 	os_thread_name("zs-keeper");
-	while (worker_sleep(&pool->keeper, more ? TICK_MS : -1, &poked)) {
+	while (worker_sleep(&pool->keeper, rest(pool, filled, more), &poked)) {
 		store_relaxed(&pool->keeper_idle, 0);
-		keeper_fill(pool); /* what fails is tried again, a tick later */
+		filled = keeper_fill(pool); /* what fails is tried again */
 		feed(pool);
 		more = true;
 		if (os_now() - tick < TICK_MS * UINT64_C(1000000))

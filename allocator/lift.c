@@ -15,23 +15,25 @@
 /* More objects than this deserve pages of their own. */
 #define LIFT_OBJECTS 16
 
-/* A cell of the next class may be larger by this part of the object's own. */
-#define LIFT_WASTE 8
-
-/* A free cell for OWNER in a class above C, but not too far above. False: there is none. */
+/*
+ * A free cell in a class above C, but not too far above, for OWNER, whose object may be a FALLBACK.
+ * False: there is none.
+ */
 static bool take_larger(struct zs_pool *pool, const struct zs_class *c, uint32_t owner,
-			zs_ref *ret_ref)
+			bool fallback, zs_ref *ret_ref)
 {
 	for (uint32_t i = zs_class_index(pool, c) + 1U; i < pool->raw_class; i++) {
 		struct zs_class *larger = &pool->classes[i];
 		struct zspage *z;
 
-		if (larger->cell > c->cell + c->cell / LIFT_WASTE)
+		if (!class_is_near(larger, c))
 			return false;
 		pthread_mutex_lock(&larger->lock);
 		z = zspage_fullest(pool, larger);
 		if (z) {
 			*ret_ref = cell_ref(larger, z, cell_take(pool, larger, z, owner));
+			if (fallback)
+				zspage_mark_fallbacks(larger, z);
 			zspage_regroup(pool, larger, z);
 		}
 		pthread_mutex_unlock(&larger->lock);
@@ -48,24 +50,13 @@ static bool take_larger(struct zs_pool *pool, const struct zs_class *c, uint32_t
 static bool lift_cell(struct zs_pool *pool, struct zs_class *c, struct zspage *z, unsigned int cell,
 		      uint32_t owner)
 {
-	zs_ref from = cell_ref(c, z, cell), to;
-	bool taken, moved;
+	bool taken, fallback = z->fallbacks;
+	zs_ref to;
 
 	pthread_mutex_unlock(&c->lock);
-	taken = take_larger(pool, c, owner, &to);
+	taken = take_larger(pool, c, owner, fallback, &to);
 	pthread_mutex_lock(&c->lock);
-	if (!taken)
-		return false;
-	/* Freed meanwhile, the cell is a hole and its owner names something else: not moved. */
-	moved = pool->owner.relocate(pool->owner.opaque, owner, from, to);
-	if (moved) {
-		cell_put(pool, c, z, cell);
-		return true;
-	}
-	pthread_mutex_unlock(&c->lock);
-	zs_free(pool, to);
-	pthread_mutex_lock(&c->lock);
-	return false;
+	return taken && move_out(pool, c, z, cell, owner, to);
 }
 
 /* The zspage whose objects are to be lifted, or NULL. */

@@ -14,10 +14,26 @@ bool move_cell(struct zs_pool *pool, struct zs_class *c, struct zspage *src, uns
 	/* Slot locks are only tried here: their holders may be waiting for this class's lock. */
 	if (pool->owner.relocate(pool->owner.opaque, owner, cell_ref(c, src, cell),
 				 cell_ref(c, dst, to))) {
+		if (unlikely(src->fallbacks))
+			zspage_mark_fallbacks(c, dst);
 		cell_put(pool, c, src, cell);
 		return true;
 	}
 	cell_put(pool, c, dst, to);
+	return false;
+}
+
+bool move_out(struct zs_pool *pool, struct zs_class *c, struct zspage *z, unsigned int cell,
+	      uint32_t owner, zs_ref to)
+{
+	/* Freed meanwhile, the cell is a hole and its owner names something else: not moved. */
+	if (pool->owner.relocate(pool->owner.opaque, owner, cell_ref(c, z, cell), to)) {
+		cell_put(pool, c, z, cell);
+		return true;
+	}
+	pthread_mutex_unlock(&c->lock);
+	zs_free(pool, to);
+	pthread_mutex_lock(&c->lock);
 	return false;
 }
 

@@ -25,6 +25,13 @@ unsigned int move_all(struct zs_pool *pool, struct zs_class *c, struct zspage *s
 						 struct zspage *hint),
 		      struct zspage *hint);
 
+/*
+ * Move the object of OWNER, in a live cell of Z, pinned, to the cell TO of another class, which was
+ * taken for it. Class lock, dropped meanwhile. False: its owner was busy; TO has been freed.
+ */
+bool move_out(struct zs_pool *pool, struct zs_class *c, struct zspage *z, unsigned int cell,
+	      uint32_t owner, zs_ref to);
+
 /* Let those who wait for the class lock have it. */
 void move_pause(struct zs_class *c);
 

@@ -25,13 +25,14 @@ static uint64_t worth(struct zs_pool *pool, bool settled)
 
 void mover_look(struct zs_pool *pool)
 {
-	if (pool->auto_compact)
+	if (load_relaxed(&pool->auto_compact))
 		worker_poke(&pool->mover);
 }
 
 static void work(struct zs_pool *pool, bool settled)
 {
 	pthread_mutex_lock(&pool->mover_lock);
+	lower_pass(pool);
 	if (compact_potential(pool) > worth(pool, settled))
 		compact_pass(pool, settled);
 	/* Whole extents cost more copying than pages: for those ask eight times as much. */
@@ -45,21 +46,31 @@ static void work(struct zs_pool *pool, bool settled)
 	keeper_look(pool, false); /* what came free is its to release */
 }
 
+/* For how long there will be nothing to do. */
+static int rest(struct zs_pool *pool, bool settled)
+{
+	if (settled && !(load_relaxed(&pool->auto_compact) && lower_pending(pool)))
+		return -1;
+	return SETTLED_MS;
+}
+
 void *mover_main(void *opaque)
 {
 	struct zs_pool *pool = opaque;
 	bool poked = false, settled = true;
 
 	/*
-	 * No less urgent than others: it holds locks that they wait for, a few microseconds at a
-	 * time.
+	 * As urgent as any other, and no more: it is long at work, but holds locks that writers wait
+	 * for, a few microseconds at a time.
 	 */
 	os_thread_name("zs-mover");
+	os_thread_urgent(false);
 
 	/* Asleep for good when settled; after a poke, until nothing has been freed for a while. */
-	while (worker_sleep(&pool->mover, settled ? -1 : SETTLED_MS, &poked)) {
+	while (worker_sleep(&pool->mover, rest(pool, settled), &poked)) {
 		settled = !poked;
-		work(pool, settled);
+		if (load_relaxed(&pool->auto_compact))
+			work(pool, settled);
 		os_wait(&pool->mover.stop, 0, PAUSE_MS);
 	}
 	return NULL;
@@ -69,6 +80,7 @@ void *mover_main(void *opaque)
 static void compact_all(struct zs_pool *pool)
 {
 	pthread_mutex_lock(&pool->mover_lock);
+	lower_pass(pool);
 	compact_pass(pool, true);
 	migrate_pass(pool);
 	lift_pass(pool);

@@ -38,6 +38,13 @@ int64_t pages_find(struct zs_arena *arena, enum zs_run kind, unsigned int n, boo
 /* The highest run of at most MAX spare pages: its first page and its length, 0 if there is none. */
 unsigned int pages_find_top_spare(struct zs_arena *arena, unsigned int max, uint32_t *ret_first);
 
+/* The limit was lowered below what is held: what has fallen is not to rise again. */
+static inline void pages_lower_ceiling(struct zs_arena *arena)
+{
+	if (unlikely(arena->ceiling > arena->limit))
+		arena->ceiling = (uint32_t)max_u64(arena->limit, arena->pool + arena->charged);
+}
+
 /* Pages that are not used in extents that have used ones. */
 static inline uint64_t pages_fragmented(const struct zs_arena *arena)
 {

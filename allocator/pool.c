@@ -8,6 +8,13 @@
 #include "allocator/zspage.h"
 #include "common/os.h"
 
+/*
+ * How long a write waits for the keeper. Longer than it takes to store all that the kernel sends at a
+ * time, which is what gives it memory back; short enough that, when nothing does, the kernel hears
+ * that this page has to stay, and looks for something else to end the shortage by.
+ */
+#define PATIENCE_MS 15000
+
 uint64_t zs_max_bytes(void)
 {
 	return arena_max_bytes();
@@ -42,8 +49,9 @@ int zs_pool_new(const struct zs_options *options, struct zs_pool **ret_pool)
 		return r;
 	}
 	pool->owner = options->owner;
-	/* What the limit forbids to use need not be kept. */
-	pool->arena.reserve = (uint32_t)min_u64(options->reserve / ZS_PAGE_SIZE, pool->arena.limit);
+	pool->patience = PATIENCE_MS;
+	pool->arena.reserve_asked = (uint32_t)(options->reserve / ZS_PAGE_SIZE);
+	arena_set_limit(&pool->arena, options->limit);
 	pool->auto_compact = options->auto_compact;
 	pthread_mutex_init(&pool->mover_lock, NULL);
 	pthread_mutex_init(&pool->keeper_lock, NULL);
@@ -67,15 +75,19 @@ int zs_pool_start(struct zs_pool *pool)
 	/* -ENOSPC: all of the arena is in use, there is nothing to keep. */
 	if (r == 0 || r == -ENOSPC)
 		r = worker_start(&pool->keeper, keeper_main, pool);
-	if (r == 0 && pool->auto_compact)
+	/* Also when it has nothing to do: auto_compact may be set later, and that must not fail. */
+	if (r == 0)
 		r = worker_start(&pool->mover, mover_main, pool);
 	if (r < 0)
 		zs_pool_stop(pool);
+	else
+		store_relaxed(&pool->started, true);
 	return r;
 }
 
 void zs_pool_stop(struct zs_pool *pool)
 {
+	store_relaxed(&pool->started, false);
 	worker_stop(&pool->mover);
 	worker_stop(&pool->keeper);
 	/* zs_compact() may still be called, and heeds the same wish to stop. */
@@ -83,11 +95,33 @@ void zs_pool_stop(struct zs_pool *pool)
 	store_relaxed(&pool->keeper.stop, 0);
 }
 
+int zs_prefault(struct zs_pool *pool)
+{
+	int r = os_prefault(pool, sizeof(*pool));
+
+	if (r == 0)
+		r = arena_prefault(&pool->arena);
+	if (r == 0 && !pool->arena.modest) {
+		headroom_init(&pool->arena.headroom);
+		store_relaxed(&pool->arena.modest, true);
+	}
+	return r;
+}
+
+void zs_set(struct zs_pool *pool, uint64_t limit, bool auto_compact)
+{
+	arena_set_limit(&pool->arena, limit);
+	store_relaxed(&pool->auto_compact, auto_compact);
+	/* There may be more to keep, or less; and something to compact. */
+	keeper_look(pool, true);
+	mover_look(pool);
+}
+
 void zs_get_stats(struct zs_pool *pool, struct zs_stats *ret_stats)
 {
 	struct zs_arena *a = &pool->arena;
 	struct zs_stats s = {
-		.reserve_target = (uint64_t)pool->arena.reserve * ZS_PAGE_SIZE,
+		.reserve_target = (uint64_t)load_relaxed(&pool->arena.reserve) * ZS_PAGE_SIZE,
 		.objects_compacted = load_relaxed(&pool->objects_compacted),
 		.pages_compacted = load_relaxed(&pool->pages_compacted),
 		.objects_migrated = load_relaxed(&pool->objects_migrated),

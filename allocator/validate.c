@@ -12,7 +12,7 @@ struct check {
 	struct zs_pool *pool;
 	bool (*live)(void *opaque, uint32_t owner, zs_ref ref);
 	void *opaque;
-	uint64_t zspages, used, room; /* sums over the zspages of one class */
+	uint64_t zspages, used, room, fallbacks; /* sums over the zspages of one class */
 };
 
 static const char *check_cells(struct check *k, struct zs_class *c, struct zspage *z)
@@ -98,6 +98,7 @@ static const char *check_zspage(struct check *k, struct zs_class *c, struct zspa
 	if (!error && !z->raw)
 		error = check_free_list(k, c, z);
 	k->zspages++;
+	k->fallbacks += z->fallbacks;
 	k->used += z->used;
 	k->room += zspage_room(c, z) - z->used;
 	return error;
@@ -136,7 +137,7 @@ static const char *check_class(struct check *k, uint32_t index)
 	pthread_mutex_lock(&a->lock);
 	nr_zspages = a->nr_zspages;
 	pthread_mutex_unlock(&a->lock);
-	k->zspages = k->used = k->room = 0;
+	k->zspages = k->used = k->room = k->fallbacks = 0;
 	for (uint32_t i = 0; i < nr_zspages; i++) {
 		const char *error;
 
@@ -147,7 +148,8 @@ static const char *check_class(struct check *k, uint32_t index)
 			return error;
 		listed += !a->zspages[i].pinned;
 	}
-	if (k->zspages != c->zspages || k->used != c->used || k->room != c->room)
+	if (k->zspages != c->zspages || k->used != c->used || k->room != c->room ||
+	    k->fallbacks != c->fallbacks)
 		return "C1: a class's counts are not the sums over its zspages";
 	return check_lists(k, c, listed);
 }
@@ -217,7 +219,7 @@ static const char *check_arena(const struct zs_arena *a, const struct zs_class *
 		return "A2: the count of spare pages is wrong";
 	if (sums[2] != a->pool)
 		return "A3: the count of the pool's pages is wrong";
-	if (a->pool + a->charged > a->limit)
+	if (a->ceiling != max_u64(a->limit, a->pool + a->charged))
 		return "A3: the limit is exceeded";
 	return sums[3] == a->partly ? NULL : "A7: the count of extents in use is wrong";
 }

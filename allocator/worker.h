@@ -3,7 +3,7 @@
 #ifndef ZCRAM_WORKER_H
 #define ZCRAM_WORKER_H
 
-#include "allocator/zs-types.h"
+#include "allocator/arena.h"
 
 /* Start a thread; it calls FN(POOL) until worker_stop() is called, which waits for it. */
 int worker_start(struct zs_worker *worker, void *(*fn)(void *pool), struct zs_pool *pool);
@@ -19,8 +19,8 @@ bool worker_sleep(struct zs_worker *worker, int milliseconds, bool *ret_poked);
 void worker_poke(struct zs_worker *worker);
 
 /*
- * A zspage was opened, has grown or was freed: wake the keeper if it sleeps for good or the reserve
- * is low; or (NOW) a class wants memory for its next cell: wake it anyhow.
+ * A zspage was opened, has grown or was freed: wake the keeper if it sleeps for good, or if the
+ * reserve is low, or descriptors for it are; or (NOW) a class wants memory for its next cell: wake it anyhow.
  */
 void keeper_look(struct zs_pool *pool, bool now);
 
@@ -38,17 +38,20 @@ int keeper_fill(struct zs_pool *pool);
 enum trim_mode {
 	TRIM_QUIET,  /* of classes that have been quiet: the keeper's tick */
 	TRIM_ALL,    /* of every class, at once: a write is waiting */
-	TRIM_GENTLY, /* of every class, with pauses */
+	TRIM_GENTLY, /* of every class, with pauses while requests are served */
 };
 
 /* Take back pages of zspages that no cell has reached. Blocks. False: there will be more to do. */
 bool keeper_trim(struct zs_pool *pool, enum trim_mode mode);
 
-/* Release spare pages beyond the reserve, with pauses. Blocks. */
+/* Release spare pages beyond the reserve, with pauses while requests are served. Blocks. */
 void keeper_release_gently(struct zs_pool *pool);
 
-/* Commit memory for the next cell of the class if it has none. Blocks. -ENOSPC, -ENOMEM. */
-int zs_grow(struct zs_pool *pool, struct zs_class *class);
+/*
+ * Commit memory for the next cell of the class if it has none, in a zspage that has a tail or in a new
+ * one of pages from SOURCE. Blocks. -ENOSPC, -ENOMEM.
+ */
+int zs_grow(struct zs_pool *pool, struct zs_class *class, enum arena_source source);
 
 /* At the limit: free what compaction and migration can. Blocks. */
 void mover_make_room(struct zs_pool *pool);
@@ -57,7 +60,11 @@ void mover_make_room(struct zs_pool *pool);
 void compact_pass(struct zs_pool *pool, bool thorough);
 void compact_squeeze(struct zs_pool *pool);
 void lift_pass(struct zs_pool *pool);
+void lower_pass(struct zs_pool *pool);
 void migrate_pass(struct zs_pool *pool);
+
+/* Is there anything that lower_pass() may have to do? */
+bool lower_pending(struct zs_pool *pool);
 
 /* Pages that compaction would free. */
 uint64_t compact_potential(struct zs_pool *pool);

@@ -15,6 +15,7 @@
  *	fresh		a cell never handed out since the zspage was made, or squeezed
  *	hole		a cell that was live, is not now, and is not fresh
  *	tail		pages of a zspage beyond its committed ones
+ *	fallback	an object in a cell of a larger class than its own, for want of pages in a row
  *
  * Invariants; zs_validate() checks each, by its number.
  * Of a zspage z of class c, at rest (no lock held):
@@ -28,12 +29,14 @@
  *	Z7	every live cell's owner names it (asked of the owner)
  * Of a class c:
  *	C1	c.zspages = number of its zspages;  c.used = sum z.used;
- *		c.room = sum (room(z) - z.used), of pinned ones too, whose room nobody may use
+ *		c.room = sum (room(z) - z.used), of pinned ones too, whose room nobody may use;
+ *		c.fallbacks = number of its zspages that are marked as having fallbacks
  *	C2	bit g of c.groups is set = list g is not empty
  * Of the arena a:
  *	A1	a.used = sum over zspages c.pages, + a.busy, = number of used bits
  *	A2	a.spare = number of bits that are committed and not used
- *	A3	a.pool = number of bits that are committed and used; a.pool + a.charged <= a.limit
+ *	A3	a.pool = number of bits that are committed and used; a.pool + a.charged <= a.limit,
+ *		or = a.ceiling when the limit was lowered below what is held; a.ceiling = a.limit else
  *	A4	each extent's counts are those of its bits
  *	A5	if e.absent[k] = n > 0, extent e has no run of n pages of kind k
  *	A6	no extent below a.hint[k][n] that is open may have one: its absent[k] is in 1..n
@@ -45,6 +48,8 @@
 #include <pthread.h>
 
 #include "allocator/zs.h"
+#include "common/headroom.h"
+#include "common/parking.h"
 #include "common/util.h"
 
 /*
@@ -90,11 +95,13 @@ struct zspage {
 	};
 	uint8_t committed; /* pages, from the first on */
 	uint8_t group : 4;
-	uint8_t pinned : 1; /* a thread works on it without the class lock; refuses new cells */
-	uint8_t raw : 1;    /* of the class of raw pages: owner stands in the descriptor */
+	uint8_t pinned : 1;    /* a thread works on it without the class lock; refuses new cells */
+	uint8_t raw : 1;       /* of the class of raw pages: owner stands in the descriptor */
+	uint8_t fallbacks : 1; /* may have fallbacks */
 };
 
 #define ZS_CLASS_FREE UINT16_MAX
+#define ZS_CLASS_NONE UINT16_MAX
 #define ZS_CELL_NONE  UINT16_MAX
 
 /* The first word of a cell: the owner, or this bit and the next hole's number. */
@@ -106,11 +113,12 @@ struct zs_class {
 	uint32_t reciprocal; /* 2^32 / cell, rounded up */
 	uint16_t cells;	     /* of a whole zspage */
 	uint8_t pages;
+	uint16_t shorter; /* the next larger class whose zspages have fewer pages, or none */
 	/* Class lock. */
 	pthread_mutex_t lock __attribute__((aligned(CACHE_LINE)));
 	uint32_t groups; /* bit g: list g is not empty */
 	uint32_t heads[ZS_GROUPS];
-	uint32_t zspages;
+	uint32_t zspages, fallbacks;
 	uint64_t used, room; /* cells */
 	bool wants;	     /* atomic: it has just taken the last cell that has memory */
 	uint32_t frees;	     /* since the mover was last told */
@@ -143,15 +151,20 @@ struct zs_arena {
 	uint64_t size;	   /* bytes */
 	uint32_t nr_pages; /* a multiple of ZS_EXTENT_PAGES */
 	uint32_t nr_extents;
-	uint32_t reserve;	/* spare pages that the keeper keeps */
+	uint32_t reserve_asked; /* spare pages that the keeper is to keep if the limit allows */
 	struct zspage *zspages; /* see there; addressed by index */
 	uint32_t *page_map; /* of each page its zspage's index + 1, or 0; the zspage's class lock */
+	struct headroom headroom;
+
+	/* Atomic. */
+	bool modest; /* memory is taken only while the kernel has some at hand */
 
 	/* Arena lock. */
 	pthread_mutex_t lock __attribute__((aligned(CACHE_LINE)));
 	struct zs_extent *extents;
 	uint32_t hint[ZS_RUNS][ZS_MAX_PAGES + 1];
-	uint32_t used, spare, pool, pool_max, limit; /* pages */
+	uint32_t used, spare, pool, pool_max, limit, ceiling; /* pages */
+	uint32_t reserve;	/* spare pages that the keeper keeps */
 	uint32_t busy;		/* used pages that are being committed or released, and nobody's */
 	uint32_t charged;	/* pages that are being committed for a zspage */
 	uint32_t spare_low;	/* lowest spare since the keeper last looked */
@@ -175,12 +188,15 @@ struct zs_worker {
 struct zs_pool {
 	struct zs_arena arena;
 	struct zs_owner_ops owner;
-	bool auto_compact;
+	bool auto_compact; /* atomic */
+	bool started;	   /* atomic: the threads run, there are others to be served meanwhile */
+	uint32_t patience; /* milliseconds that a write waits for the keeper of a modest pool */
 	uint32_t nr_classes;
 	uint32_t raw_class;			       /* the last: one raw page */
 	uint16_t class_of[ZS_PAGE_SIZE / ZS_STEP + 1]; /* by cell size in steps */
 	struct zs_worker keeper, mover;
 	uint32_t keeper_idle; /* atomic: it sleeps until it is poked */
+	struct parking given; /* where writes wait for what the keeper commits */
 	pthread_mutex_t mover_lock, keeper_lock;
 	/* Statistics: relaxed atomics. */
 	uint64_t objects_compacted, pages_compacted, objects_migrated, extents_migrated, refills;

@@ -21,6 +21,7 @@
  *
  * Lock order, outermost first; a lock may be skipped, never taken upwards:
  *
+ *	settings lock	one change of settings at a time		the owner's
  *	mover lock	one compaction or migration at a time		struct zs_pool
  *	keeper lock	what the keeper remembers of the classes	struct zs_pool
  *	slot lock	pins an object					the owner's
@@ -71,6 +72,13 @@ struct zs_owner_ops {
 	 * must only try to lock, never wait.
 	 */
 	bool (*relocate)(void *opaque, uint32_t owner, zs_ref from, zs_ref to);
+	/*
+	 * The length of the payload that OWNER holds at REF, or 0: it does not name REF. Called
+	 * under a class lock: must not wait.
+	 */
+	size_t (*length)(void *opaque, uint32_t owner, zs_ref ref);
+	/* A number that is another whenever a request was served meanwhile. */
+	uint64_t (*served)(void *opaque);
 	void *opaque;
 };
 
@@ -107,7 +115,8 @@ uint64_t zs_min_limit(void);
 
 /*
  * Commit the reserve and start the background threads: the *keeper* (reserve, release of free
- * memory) and, with auto_compact, the *mover* (compaction, migration). -EAGAIN, -ENOMEM.
+ * memory) and the *mover*, which does nothing without auto_compact (compaction, migration). -EAGAIN,
+ * -ENOMEM.
  */
 int zs_pool_start(struct zs_pool *pool);
 void zs_pool_stop(struct zs_pool *pool);
@@ -115,14 +124,17 @@ void zs_pool_stop(struct zs_pool *pool);
 /*
  * A cell for a payload of LEN bytes, 1..ZS_PAGE_SIZE. The caller writes the payload
  * (zs_payload) and has the owner name it; until then it is nobody's and will not be moved.
- * Takes committed memory only and never enters the kernel but to wake a thread.
+ * Takes committed memory only and never enters the kernel but to wake a thread. When the threads run
+ * and no committed pages are left in a row for the payload's class, it is a cell of a larger class
+ * whose zspages are shorter, as long as any committed page is left; the mover puts that right later.
  * -EAGAIN: none is left: give up locks, call zs_refill() and try again.
  */
 int zs_alloc(struct zs_pool *pool, uint32_t owner, size_t len, zs_ref *ret_ref);
 
 /*
  * Commit memory for the size class of LEN; at the limit, first compact what others hold. Blocks; no
- * slot may be locked. -ENOSPC: the limit; -ENOMEM: the kernel gave none.
+ * slot may be locked. -ENOSPC: the limit; -ENOMEM: the kernel gave none, or, in a modest pool, had
+ * none at hand for some seconds.
  */
 int zs_refill(struct zs_pool *pool, size_t len);
 
@@ -137,10 +149,34 @@ void *zs_payload(const struct zs_pool *pool, zs_ref ref, size_t len);
 
 /*
  * Compact every class, migrate, and give what is free beyond the reserve back to the system, on
- * the caller's thread, in the same small steps as the mover's and with pauses between the calls that
- * give memory back: a second or two.
+ * the caller's thread, in the same small steps as the mover's and, while requests are served, with
+ * pauses between the calls that give memory back: some seconds, when that is scattered.
  */
 void zs_compact(struct zs_pool *pool);
+
+/*
+ * Have memory for all that allocating and freeing write to and that was made before a fork, which has
+ * left nothing but promises of it. What is made later is had ahead of need: see keeper_look().
+ *
+ * From then on the pool is *modest*: it takes memory only while the kernel has some at hand
+ * (common/headroom.h), and only its own threads do so; a write that finds none waits for the keeper,
+ * for some seconds at most. Before zs_pool_start(). Blocks. -ENOMEM.
+ */
+int zs_prefault(struct zs_pool *pool);
+
+/*
+ * Change the limit (bytes; 0: max_bytes; otherwise at least zs_min_limit()) and auto_compact, while
+ * others are at work. A limit below what is committed: nothing more is, until it has fallen. The
+ * reserve follows: what the limit forbids to use is not kept. Does not block or allocate.
+ */
+void zs_set(struct zs_pool *pool, uint64_t limit, bool auto_compact);
+
+/*
+ * A picture of the extents that were ever used, in at most CELLS > 0 buckets of equally many pages:
+ * CELLS bytes of the share, in 255ths and rounded up, of its bytes that are in live cells, and of
+ * its pages that are committed. Returns the number of buckets. Allocates. -ENOMEM.
+ */
+int zs_map(struct zs_pool *pool, unsigned int cells, uint8_t *ret_live, uint8_t *ret_held);
 
 void zs_get_stats(struct zs_pool *pool, struct zs_stats *ret_stats);
 

@@ -92,6 +92,7 @@ int zspage_make(struct zs_pool *pool, struct zs_class *c, enum arena_source sour
 	z = &a->zspages[index];
 	z->used = 0;
 	z->raw = zs_class_index(pool, c) == pool->raw_class;
+	z->fallbacks = 0;
 	z->fresh = 0;
 	z->free_head = ZS_CELL_NONE;
 	z->group = ZS_GROUP_NONE;
@@ -108,6 +109,7 @@ int zspage_make(struct zs_pool *pool, struct zs_class *c, enum arena_source sour
 
 void zspage_destroy(struct zs_pool *pool, struct zs_class *c, struct zspage *z)
 {
+	zspage_clear_fallbacks(c, z);
 	c->zspages--;
 	c->room -= zspage_room(c, z);
 	for (unsigned int i = 0; i < c->pages; i++)

@@ -27,6 +27,15 @@ static inline uint16_t zs_class_index(const struct zs_pool *pool, const struct z
 	return (uint16_t)(class - pool->classes);
 }
 
+/* The cells of a larger class that are larger by no more than this part are near. */
+#define ZS_NEAR 8
+
+/* Is an object of class OWN well enough placed in LARGER, if there are but few of them? */
+static inline bool class_is_near(const struct zs_class *larger, const struct zs_class *own)
+{
+	return larger->cell <= own->cell + own->cell / ZS_NEAR;
+}
+
 static inline zs_ref cell_ref(const struct zs_class *c, const struct zspage *z, unsigned int cell)
 {
 	return ((uint64_t)z->first * ZS_PAGE_SIZE + (uint64_t)cell * c->cell) / ZS_REF_UNIT;
@@ -92,6 +101,23 @@ void zspage_rebuild(struct zs_pool *pool, struct zs_class *c, struct zspage *z);
 
 /* Take the first hole off the free list; no cell is given it before zspage_rebuild(). */
 void zspage_skip_hole(struct zs_pool *pool, struct zs_class *c, struct zspage *z);
+
+/* There may be fallbacks in Z from now on; there are none left. Class lock. */
+static inline void zspage_mark_fallbacks(struct zs_class *c, struct zspage *z)
+{
+	if (z->fallbacks)
+		return;
+	z->fallbacks = 1;
+	bump(&c->fallbacks, 1);
+}
+
+static inline void zspage_clear_fallbacks(struct zs_class *c, struct zspage *z)
+{
+	if (!z->fallbacks)
+		return;
+	z->fallbacks = 0;
+	bump(&c->fallbacks, -1U);
+}
 
 static inline uint32_t zspage_index(const struct zs_pool *pool, const struct zspage *z)
 {

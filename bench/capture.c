@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdarg.h>
+#include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -16,16 +16,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#define PAGE	 4096
-#define RUN	 64 /* pages read at a time, and taken or left together when a limit is set */
-#define PRESENT	 (UINT64_C(1) << 63)
-#define FILEPAGE (UINT64_C(1) << 61) /* or shared: not private anonymous memory */
-
-struct process {
-	const char *pid;
-	int pagemap;
-	int mem;
-};
+#include "common/procmem.h"
 
 /* What is taken: of every WHOLE runs PART, spread evenly. */
 struct capture {
@@ -35,131 +26,72 @@ struct capture {
 	uint64_t written; /* pages */
 };
 
-static void complain(const char *pid, const char *what)
-{
-	fprintf(stderr, "zcram-capture: process %s: %s: %s\n", pid, what, strerror(errno));
-}
+/* What a walk needs: the process whose pages it is told of, and what to do with them. */
+struct visit {
+	struct capture *capture;
+	const struct procmem *process;
+	uint64_t count; /* pages */
+};
 
-static int open_proc(const char *pid, const char *name)
+static void complain(const char *pid, int error)
 {
-	char path[64];
-
-	snprintf(path, sizeof(path), "/proc/%s/%s", pid, name);
-	return open(path, O_RDONLY | O_CLOEXEC);
+	fprintf(stderr, "zcram-capture: process %s: %s\n", pid, strerror(-error));
 }
 
 static bool same_word(const unsigned char *page)
 {
-	return memcmp(page, page + 8, PAGE - 8) == 0;
+	return memcmp(page, page + 8, PROCMEM_PAGE - 8) == 0;
 }
 
 /* 0, or -EIO when the output cannot be written. Pages that cannot be read are left out. */
-static int write_pages(struct capture *capture, const struct process *process, uint64_t address,
-		       size_t pages)
+static int write_run(void *opaque, uint64_t address, size_t pages)
 {
-	static unsigned char buf[RUN * PAGE];
-	ssize_t got = pread(process->mem, buf, pages * PAGE, (off_t)address);
+	static unsigned char buf[PROCMEM_RUN * PROCMEM_PAGE];
+	const struct visit *visit = opaque;
+	struct capture *capture = visit->capture;
 
-	for (ssize_t at = 0; at + PAGE <= got; at += PAGE) {
-		if (capture->skip_same && same_word(buf + at))
+	capture->credit += capture->part;
+	if (capture->credit < capture->whole)
+		return 0;
+	capture->credit -= capture->whole;
+	pages = procmem_read(visit->process, address, buf, pages);
+	for (size_t i = 0; i < pages; i++) {
+		const unsigned char *page = buf + i * PROCMEM_PAGE;
+
+		if (capture->skip_same && same_word(page))
 			continue;
-		if (fwrite(buf + at, PAGE, 1, capture->out) != 1)
+		if (fwrite(page, PROCMEM_PAGE, 1, capture->out) != 1)
 			return -EIO;
 		capture->written++;
 	}
 	return 0;
 }
 
-/* The resident pages among RUN pages from ADDRESS on; written too when CAPTURE is not NULL. */
-static int visit_run(struct capture *capture, const struct process *process, uint64_t address,
-		     size_t pages, uint64_t *count)
+static int count_run(void *opaque, uint64_t address, size_t pages)
 {
-	uint64_t map[RUN];
-	ssize_t got = pread(process->pagemap, map, pages * sizeof(*map),
-			    (off_t)(address / PAGE * sizeof(*map)));
-	size_t known = got < 0 ? 0 : (size_t)got / sizeof(*map);
-	size_t i = 0;
+	struct visit *visit = opaque;
 
-	while (i < known) {
-		size_t first = i;
-		int ret;
-
-		while (i < known && (map[i] & PRESENT) && !(map[i] & FILEPAGE))
-			i++;
-		*count += i - first;
-		if (capture && i > first) {
-			ret = write_pages(capture, process, address + first * PAGE, i - first);
-			if (ret < 0)
-				return ret;
-		}
-		while (i < known && (!(map[i] & PRESENT) || (map[i] & FILEPAGE)))
-			i++;
-	}
+	visit->count += pages;
 	return 0;
 }
 
-static bool take_run(struct capture *capture)
+static bool parse_pid(const char *text, pid_t *ret_pid)
 {
-	capture->credit += capture->part;
-	if (capture->credit < capture->whole)
-		return false;
-	capture->credit -= capture->whole;
-	return true;
+	char *end;
+	long pid = strtol(text, &end, 10);
+
+	*ret_pid = (pid_t)pid;
+	return end != text && *end == '\0' && pid > 0 && pid <= INT_MAX;
 }
 
-/* Count the process's pages, and write those of the runs that CAPTURE takes unless it is NULL. */
-static int visit_process(struct capture *capture, const struct process *process, uint64_t *count)
+static bool open_process(struct procmem *process, const char *text)
 {
-	int fd = open_proc(process->pid, "maps");
-	FILE *maps = fd < 0 ? NULL : fdopen(fd, "r");
-	uint64_t start, end;
-	char access[5], *line = NULL;
-	size_t size = 0;
-	int ret = 0;
+	pid_t pid;
+	int ret = parse_pid(text, &pid) ? procmem_open(pid, process) : -ESRCH;
 
-	if (!maps) {
-		complain(process->pid, "maps");
-		return 0;
-	}
-	while (ret == 0 && getline(&line, &size, maps) > 0) {
-		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s", &start, &end, access) != 3 ||
-		    strncmp(access, "rw", 2) != 0 || access[3] != 'p')
-			continue;
-		while (ret == 0 && start < end) {
-			size_t left = (end - start) / PAGE;
-			size_t pages = left < RUN ? left : RUN;
-
-			if (!capture || take_run(capture))
-				ret = visit_run(capture, process, start, pages, count);
-			start += pages * PAGE;
-		}
-	}
-	free(line);
-	fclose(maps);
-	return ret;
-}
-
-static bool open_process(struct process *process, const char *pid)
-{
-	process->pid = pid;
-	process->pagemap = open_proc(pid, "pagemap");
-	if (process->pagemap < 0) {
-		complain(pid, "pagemap");
-		return false;
-	}
-	process->mem = open_proc(pid, "mem");
-	if (process->mem < 0) {
-		complain(pid, "mem");
-		close(process->pagemap);
-		return false;
-	}
-	return true;
-}
-
-static void close_process(struct process *process)
-{
-	close(process->pagemap);
-	close(process->mem);
+	if (ret < 0)
+		complain(text, ret);
+	return ret == 0;
 }
 
 static bool parse_mib(const char *text, uint64_t *ret_pages)
@@ -183,25 +115,29 @@ static int usage(void)
 	return EXIT_FAILURE;
 }
 
-static int capture_all(struct capture *capture, struct process *processes, int n, uint64_t limit)
+static int capture_all(struct capture *capture, struct procmem *processes, int n, uint64_t limit)
 {
-	uint64_t total = 0, taken = 0;
+	uint64_t total = 0;
 	int ret = 0;
 
 	for (int i = 0; i < n; i++) {
-		uint64_t before = total;
+		struct visit visit = {.process = &processes[i]};
 
-		visit_process(NULL, &processes[i], &total);
-		if (total == before)
+		procmem_walk(&processes[i], count_run, &visit, NULL);
+		total += visit.count;
+		if (visit.count == 0)
 			fprintf(stderr,
-				"zcram-capture: process %s: no memory to read; it has ended?\n",
-				processes[i].pid);
+				"zcram-capture: process %ld: no memory to read; it has ended?\n",
+				(long)processes[i].pid);
 	}
 	capture->whole = total;
 	capture->part = limit < total ? limit : total;
-	for (int i = 0; i < n && ret == 0; i++)
-		ret = visit_process(capture, &processes[i], &taken);
-	return ret;
+	for (int i = 0; i < n && ret != -EIO; i++) {
+		struct visit visit = {.capture = capture, .process = &processes[i]};
+
+		ret = procmem_walk(&processes[i], write_run, &visit, NULL);
+	}
+	return ret == -EIO ? ret : 0;
 }
 
 static FILE *open_output(const char *path)
@@ -219,7 +155,7 @@ int main(int argc, char **argv)
 	struct capture capture = {.out = NULL};
 	uint64_t limit = UINT64_MAX;
 	const char *path = NULL;
-	struct process *processes;
+	struct procmem *processes;
 	int opt, ret, n = 0;
 
 	while ((opt = getopt(argc, argv, "sm:o:")) != -1) {
@@ -232,10 +168,6 @@ int main(int argc, char **argv)
 	}
 	if (!path || optind == argc)
 		return usage();
-	if (sysconf(_SC_PAGESIZE) != PAGE) {
-		fputs("zcram-capture: works where a page is 4096 bytes only\n", stderr);
-		return EXIT_FAILURE;
-	}
 	processes = calloc((size_t)(argc - optind), sizeof(*processes));
 	capture.out = processes ? open_output(path) : NULL;
 	if (!capture.out) {
@@ -247,7 +179,7 @@ int main(int argc, char **argv)
 		n += open_process(&processes[n], argv[i]);
 	ret = capture_all(&capture, processes, n, limit);
 	while (n > 0)
-		close_process(&processes[--n]);
+		procmem_close(&processes[--n]);
 	free(processes);
 	if (fclose(capture.out) != 0 || ret < 0) {
 		fprintf(stderr, "zcram-capture: %s: cannot be written\n", path);

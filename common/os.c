@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
+#include <sched.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -59,6 +60,14 @@ int os_commit(void *addr, size_t size)
 	return 0;
 }
 
+int os_prefault(const void *addr, size_t size)
+{
+	uintptr_t start = (uintptr_t)addr / OS_PAGE * OS_PAGE;
+	uintptr_t end = ((uintptr_t)addr + size + OS_PAGE - 1) / OS_PAGE * OS_PAGE;
+
+	return size > 0 ? os_commit((char *)addr - ((uintptr_t)addr - start), end - start) : 0;
+}
+
 int os_release(void *addr, size_t size)
 {
 	if (madvise(addr, size, MADV_DONTNEED_LOCKED) == 0 ||
@@ -98,6 +107,22 @@ uint64_t os_now(void)
 void os_thread_name(const char *name)
 {
 	pthread_setname_np(pthread_self(), name);
+}
+
+int os_thread_urgent(bool urgent)
+{
+	int policy = urgent ? SCHED_RR : SCHED_OTHER;
+	struct sched_param param = {.sched_priority = sched_get_priority_min(policy)};
+
+	/* 0: the calling thread */
+	return sched_setscheduler(0, policy, &param) < 0 ? -errno : 0;
+}
+
+bool os_thread_is_urgent(void)
+{
+	int policy = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;
+
+	return policy == SCHED_RR || policy == SCHED_FIFO;
 }
 
 unsigned int os_cpus(void)

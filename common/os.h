@@ -20,6 +20,10 @@ void os_unreserve(void *base, size_t size);
 /* Have memory for [addr, addr + size), page aligned, so that touching it never faults. -ENOMEM. */
 int os_commit(void *addr, size_t size);
 
+/* The same for SIZE bytes anywhere, and all else of the pages that they are in: also those that a
+ * fork has left shared with the parent. -ENOMEM. */
+int os_prefault(const void *addr, size_t size);
+
 /* Give the memory of [addr, addr + size) back, also if it is locked; it reads as zeros. */
 int os_release(void *addr, size_t size);
 
@@ -32,6 +36,15 @@ uint64_t os_now(void);
 
 /* Name the calling thread, in 15 characters. */
 void os_thread_name(const char *name);
+
+/*
+ * Run the calling thread, and those that it creates, before all of ordinary policy: SCHED_RR, lowest
+ * priority. Or as the others again. -EPERM: it takes CAP_SYS_NICE or RLIMIT_RTPRIO.
+ */
+int os_thread_urgent(bool urgent);
+
+/* Has the calling thread a real-time policy? */
+bool os_thread_is_urgent(void);
 
 unsigned int os_cpus(void);
 

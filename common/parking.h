@@ -32,11 +32,17 @@ static inline void parking_leave(struct parking *p)
 	__atomic_fetch_sub(&p->waiters, 1, __ATOMIC_SEQ_CST);
 }
 
-/* Sleep until woken; SEQUENCE is what parking_enter() returned. Leaves. */
+/* Sleep until woken, or for MILLISECONDS; SEQUENCE is what parking_enter() returned. Leaves. */
+static inline void parking_wait_for(struct parking *p, uint32_t sequence, int milliseconds)
+{
+	os_wait(&p->sequence, sequence, milliseconds);
+	parking_leave(p);
+}
+
+/* The same without a limit. */
 static inline void parking_wait(struct parking *p, uint32_t sequence)
 {
-	os_wait(&p->sequence, sequence, -1);
-	parking_leave(p);
+	parking_wait_for(p, sequence, -1);
 }
 
 /*

@@ -23,6 +23,8 @@ struct counters {
 	uint64_t reads, writes, trims, zeroes, flushes;
 	uint64_t bytes_read, bytes_written;
 	uint64_t failed_reads, failed_writes, notify_free;
+	uint64_t compress_ns, decompress_ns;
+	uint64_t stream_waits, slot_waits;
 	int64_t same, pool, raw, filter, payload;
 };
 
@@ -36,27 +38,40 @@ static inline void gauge_add(int64_t *counter, int64_t n)
 	bump(counter, n);
 }
 
+/*
+ * States of a stream, either or both: somebody works with it; device_set() has it, or waits for it.
+ * A request takes a stream that is in neither.
+ */
+#define STREAM_TAKEN  1U
+#define STREAM_WANTED 2U
+
 /* What a request works with: a codec stream, and a part of the counters. One holder at a time. */
 struct stream {
-	uint32_t taken; /* atomic */
+	uint32_t state;			   /* of the bits above; atomic; futex, of who wants it */
+	uint32_t compressed, decompressed; /* pages, since one was timed */
 	struct codec_stream *codec;
+	uint64_t memory; /* of the codec stream; atomic */
 	struct counters counters;
 } __attribute__((aligned(CACHE_LINE)));
 
 struct device {
 	/* Constant. */
-	uint64_t size;	    /* bytes */
-	uint64_t pages;	    /* div_round_up(size, 4096) */
-	uint64_t mem_limit; /* bytes, 0: none */
+	uint64_t size;	/* bytes */
+	uint64_t pages; /* div_round_up(size, 4096) */
 	slot_word *slots;
 	uint64_t slots_bytes;
 	struct zs_pool *pool;
 	unsigned int nr_streams;
 	struct stream *streams;
 
-	uint64_t *leaves; /* bit i: leaf i of the table has memory; atomic */
+	pthread_mutex_t settings_lock; /* outermost: one device_set() at a time */
+	struct device_settings settings;
+	uint64_t mem_limit; /* that of the settings; atomic */
+
+	uint64_t *leaves; /* bit i: leaf i of the table has memory and is in use; atomic */
 	uint64_t nr_leaves;
 	uint64_t leaves_ready; /* number of bits set; atomic */
+	uint32_t prefaulted;   /* all leaves have memory, in use or not; atomic */
 	uint64_t invalid_io;   /* atomic */
 
 	struct parking streams_parking;
@@ -71,6 +86,15 @@ void stream_put(struct device *device, struct stream *stream);
 int streams_new(struct device *device, const struct device_options *options);
 void streams_free(struct device *device);
 
+/*
+ * Have all streams compress by METHOD, each from when it is next free; when this returns, all do.
+ * Settings lock. Allocates and blocks. -ENOMEM, -EINVAL: and nothing has changed.
+ */
+int streams_set_method(struct device *device, const struct codec_method *method);
+
+/* As device_prefault(), for the streams. Settings lock. */
+int streams_prefault(struct device *device);
+
 /* Check a request's range. -EINVAL, counted. */
 int device_check(struct device *device, uint64_t offset, uint64_t count);
 
@@ -79,7 +103,7 @@ static inline struct parking *slot_parking(struct device *device, uint64_t page)
 	return &device->parkings[page % SLOT_PARKINGS];
 }
 
-/* Has the leaf of a page's slot memory? If not, it is empty, and so are all of its leaf. */
+/* Has the leaf of a page's slot been in use? If not, it is empty, and so are all of its leaf. */
 static inline bool leaf_ready(const struct device *device, uint64_t page)
 {
 	uint64_t leaf = page / SLOTS_PER_LEAF;

@@ -32,6 +32,29 @@ static bool relocate(void *opaque, uint32_t page, zs_ref from, zs_ref to)
 	return ours;
 }
 
+/* Under a class lock too; one look at the slot, whether it is locked or not. */
+static size_t length(void *opaque, uint32_t page, zs_ref ref)
+{
+	struct device *d = opaque;
+	slot_word word = slot_peek(&d->slots[page]);
+
+	return slot_state(word) == SLOT_POOL && slot_ref(word) == ref ? slot_len(word) : 0;
+}
+
+static uint64_t served(void *opaque)
+{
+	const struct device *d = opaque;
+	uint64_t n = 0;
+
+	for (unsigned int i = 0; i < d->nr_streams; i++) {
+		const struct counters *c = &d->streams[i].counters;
+
+		n += load_relaxed(&c->reads) + load_relaxed(&c->writes) + load_relaxed(&c->trims) +
+		     load_relaxed(&c->zeroes);
+	}
+	return n;
+}
+
 uint64_t device_max_size(void)
 {
 	uint64_t by_owner = (uint64_t)ZS_OWNER_MAX * DEVICE_PAGE_SIZE;
@@ -51,7 +74,7 @@ static int new_pool(struct device *d, const struct device_options *options)
 		.limit = options->mem_limit,
 		.reserve = options->reserve,
 		.auto_compact = options->auto_compact,
-		.owner = {.relocate = relocate, .opaque = d},
+		.owner = {.relocate = relocate, .length = length, .served = served, .opaque = d},
 	};
 
 	return zs_pool_new(&o, &d->pool);
@@ -91,6 +114,12 @@ int device_new(const struct device_options *options, struct device **ret_device)
 	d->size = options->size;
 	d->pages = div_round_up(options->size, DEVICE_PAGE_SIZE);
 	d->mem_limit = options->mem_limit;
+	d->settings = (struct device_settings){
+		.mem_limit = options->mem_limit,
+		.auto_compact = options->auto_compact,
+		.method = options->method,
+	};
+	pthread_mutex_init(&d->settings_lock, NULL);
 	words_init(&d->words);
 	r = new_table(d);
 	if (r == 0)
@@ -121,6 +150,41 @@ int device_start(struct device *d)
 	return zs_pool_start(d->pool);
 }
 
+/* In steps, so that memory is not looked for under one hold of the process's map. */
+#define PREFAULT_STEP (UINT64_C(2) << 20)
+
+static int prefault_table(struct device *d)
+{
+	uint64_t step;
+	int r = 0;
+
+	for (uint64_t at = 0; at < d->slots_bytes && r == 0; at += step) {
+		step = min_u64(PREFAULT_STEP, d->slots_bytes - at);
+		r = os_commit((char *)d->slots + at, step);
+	}
+	if (r == 0)
+		__atomic_store_n(&d->prefaulted, 1, __ATOMIC_RELEASE);
+	return r;
+}
+
+int device_prefault(struct device *d)
+{
+	int r = prefault_table(d);
+
+	if (r == 0)
+		r = os_prefault(d, sizeof(*d));
+	if (r == 0)
+		r = os_prefault(d->leaves, div_round_up(d->nr_leaves, 64) * sizeof(uint64_t));
+	if (r == 0)
+		r = zs_prefault(d->pool);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&d->settings_lock);
+	r = streams_prefault(d);
+	pthread_mutex_unlock(&d->settings_lock);
+	return r;
+}
+
 void device_stop(struct device *d)
 {
 	zs_pool_stop(d->pool);
@@ -129,6 +193,11 @@ void device_stop(struct device *d)
 uint64_t device_size(const struct device *d)
 {
 	return d->size;
+}
+
+unsigned int device_streams(const struct device *d)
+{
+	return d->nr_streams;
 }
 
 int device_check(struct device *d, uint64_t offset, uint64_t count)

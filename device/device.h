@@ -27,6 +27,13 @@ struct device_options {
 	struct codec_method method;
 };
 
+/* Of the options, those that device_set() can change while requests go on. */
+struct device_settings {
+	uint64_t mem_limit; /* bytes of pool at most; 0: none but what the device could ever need */
+	bool auto_compact;
+	struct codec_method method; /* of what is written from now on */
+};
+
 /*
  * Counters. Each is exact: what has been acknowledged before the call is in it, once. While other
  * threads are at work they are read one after the other, not at one instant.
@@ -56,6 +63,11 @@ struct device_stats {
 	uint64_t objects_compacted, pages_compacted;
 	uint64_t objects_migrated, extents_migrated;
 	uint64_t refills; /* a write had to wait for memory to be committed */
+	/* where requests spend their time: in the codec, in ns, estimated from every so many-th
+	   page, which is timed; and times that one had to sleep until there was a stream, or until
+	   a page was no longer busy */
+	uint64_t compress_ns, decompress_ns;
+	uint64_t stream_waits, slot_waits;
 };
 
 /*
@@ -79,7 +91,18 @@ uint64_t device_min_limit(void);
 int device_start(struct device *device);
 void device_stop(struct device *device);
 
+/*
+ * For a server of swap, whose requests may not touch memory first: have memory for the slot table,
+ * 2 MiB for each GiB of the device, and for all else that requests write to and that was made
+ * before, of which a fork has left nothing but promises. After a fork; requests may go on. Blocks.
+ * -ENOMEM: there is not enough; what was had is kept, and all of it may be tried again.
+ */
+int device_prefault(struct device *device);
+
 uint64_t device_size(const struct device *device);
+
+/* How many requests are (de)compressed at a time at most. */
+unsigned int device_streams(const struct device *device);
 
 /*
  * Read, write: any offset, any length inside the device. A write that fails leaves each of its
@@ -112,7 +135,28 @@ int device_extents(struct device *device, uint64_t offset, uint64_t count,
 /* Compact and migrate all that can be, and give what is free beyond the reserve back. Blocks. */
 int device_compact(struct device *device);
 
+/*
+ * What is in force; and change it, while requests go on, which wait no longer than for a stream.
+ * What is stored stays as it is and readable. A mem_limit below the memory that is held: writes that
+ * need more fail with -ENOSPC until it has fallen. auto_compact: has its effect while the device is
+ * started; a compaction under way is not broken off.
+ * All or nothing: -EINVAL: mem_limit is below device_min_limit(), or the method is none; -ENOMEM.
+ * Setting allocates, for a moment the memory of all streams once more, and blocks.
+ */
+void device_get_settings(struct device *device, struct device_settings *ret_settings);
+int device_set(struct device *device, const struct device_settings *settings);
+
 void device_get_stats(struct device *device, struct device_stats *ret_stats);
+
+/*
+ * A picture of the arena: the extents that were ever used, in at most CELLS buckets of equally many
+ * pages, lowest addresses first. ret_held, ret_live: CELLS bytes each, of every bucket the share, in
+ * 255ths and rounded up, of its pages that have memory, and of its bytes that are in cells in use.
+ * Other threads are at work meanwhile: it is not of one instant. Returns the number of buckets,
+ * fewer than CELLS when there are not so many pages, 0 when none was ever used. Allocates.
+ * -EINVAL: CELLS is 0; -ENOMEM.
+ */
+int device_get_map(struct device *device, unsigned int cells, uint8_t *ret_live, uint8_t *ret_held);
 
 /*
  * Check every invariant of slots and pool. No request may be under way; background threads may.

@@ -20,9 +20,37 @@ struct content {
 	uint8_t encoding;
 };
 
-int page_load(struct device *d, struct stream *s, slot_word word, void *buf)
+/* Of so many pages one is timed. A prime, so that it is not always the same of a request's. */
+#define TIMED_ONE_IN 61
+
+/* The time, if this page is to be timed, else 0. TURNS: pages since the last that was. */
+static uint64_t clock_start(uint32_t *turns)
+{
+	if (likely(++*turns < TIMED_ONE_IN))
+		return 0;
+	*turns = 0;
+	return os_now();
+}
+
+static void clock_stop(uint64_t *counter, uint64_t start)
+{
+	if (unlikely(start))
+		counter_add(counter, (os_now() - start) * TIMED_ONE_IN);
+}
+
+static int decompress(struct device *d, struct stream *s, slot_word word, void *buf)
 {
 	size_t len = slot_len(word);
+	uint64_t start = clock_start(&s->decompressed);
+	int r = codec_decompress(s->codec, slot_encoding(word),
+				 zs_payload(d->pool, slot_ref(word), len), len, buf);
+
+	clock_stop(&s->counters.decompress_ns, start);
+	return r;
+}
+
+int page_load(struct device *d, struct stream *s, slot_word word, void *buf)
+{
 
 	switch (slot_state(word)) {
 	case SLOT_EMPTY:
@@ -33,12 +61,16 @@ int page_load(struct device *d, struct stream *s, slot_word word, void *buf)
 							 : slot_value(word));
 		return 0;
 	case SLOT_POOL:
-		return codec_decompress(s->codec, slot_encoding(word),
-					zs_payload(d->pool, slot_ref(word), len), len, buf);
+		return decompress(d, s, word, buf);
 	case SLOT_BACKING:
 		break;
 	}
 	return -EIO;
+}
+
+static slot_word lock_slot(struct device *d, struct stream *s, uint64_t page)
+{
+	return slot_lock(&d->slots[page], slot_parking(d, page), &s->counters.slot_waits);
 }
 
 /* Does the word say all there is to know, so that it need not be locked to be read? */
@@ -58,7 +90,7 @@ int page_read(struct device *d, struct stream *s, uint64_t page, size_t from, si
 	if (self_contained(word)) {
 		r = page_load(d, s, word, to);
 	} else {
-		word = slot_lock(&d->slots[page], slot_parking(d, page));
+		word = lock_slot(d, s, page);
 		r = page_load(d, s, word, to);
 		slot_unlock(&d->slots[page], slot_parking(d, page), word);
 	}
@@ -119,12 +151,15 @@ static bool encode_same(struct device *d, uint64_t value, slot_word *ret_word)
 
 static void encode(struct device *d, struct stream *s, const void *page, struct content *ret)
 {
-	uint64_t value;
+	uint64_t value, start;
 
 	ret->len = 0;
 	ret->same = codec_same_word(page, &value) && encode_same(d, value, &ret->word);
-	if (!ret->same)
-		ret->len = codec_compress(s->codec, page, &ret->payload, &ret->encoding);
+	if (ret->same)
+		return;
+	start = clock_start(&s->compressed);
+	ret->len = codec_compress(s->codec, page, &ret->payload, &ret->encoding);
+	clock_stop(&s->counters.compress_ns, start);
 }
 
 /* Put the content where a slot can name it. -EAGAIN: zs_refill() first; -ENOSPC. */
@@ -149,11 +184,12 @@ static int place(struct device *d, uint64_t page, const struct content *c, slot_
 static int have_slot(struct device *d, uint64_t page)
 {
 	uint64_t leaf = page / SLOTS_PER_LEAF, bit = UINT64_C(1) << (leaf % 64);
-	int r;
+	int r = 0;
 
 	if (likely(leaf_ready(d, page)))
 		return 0;
-	r = os_commit(&d->slots[leaf * SLOTS_PER_LEAF], DEVICE_PAGE_SIZE);
+	if (!__atomic_load_n(&d->prefaulted, __ATOMIC_ACQUIRE))
+		r = os_commit(&d->slots[leaf * SLOTS_PER_LEAF], DEVICE_PAGE_SIZE);
 	if (r == 0 && !(__atomic_fetch_or(&d->leaves[leaf / 64], bit, __ATOMIC_RELEASE) & bit))
 		add_relaxed(&d->leaves_ready, 1);
 	return r;
@@ -179,7 +215,7 @@ int page_write(struct device *d, struct stream *s, uint64_t page, const void *bu
 	}
 	if (r < 0)
 		return r;
-	old = slot_lock(&d->slots[page], slot_parking(d, page));
+	old = lock_slot(d, s, page);
 	swap(d, s, page, old, new);
 	return 0;
 }
@@ -195,7 +231,7 @@ static int try_write_part(struct device *d, struct stream *s, uint64_t page, siz
 	slot_word old, new;
 	int r;
 
-	old = slot_lock(slot, slot_parking(d, page));
+	old = lock_slot(d, s, page);
 	r = page_load(d, s, old, content);
 	if (r == 0) {
 		memcpy(content + from, buf, n);
@@ -232,7 +268,7 @@ bool page_clear(struct device *d, struct stream *s, uint64_t page)
 
 	if (slot_state(slot_peek(&d->slots[page])) == SLOT_EMPTY)
 		return false;
-	old = slot_lock(&d->slots[page], slot_parking(d, page));
+	old = lock_slot(d, s, page);
 	swap(d, s, page, old, 0);
 	return slot_state(old) != SLOT_EMPTY;
 }

@@ -113,7 +113,8 @@ static inline bool slot_trylock(slot_word *slot, slot_word *ret_word)
 
 #define SLOT_SPINS 128
 
-static inline slot_word slot_lock(slot_word *slot, struct parking *parking)
+/* WAITS: the caller's counter of the times that it had to sleep. */
+static inline slot_word slot_lock(slot_word *slot, struct parking *parking, uint64_t *waits)
 {
 	slot_word word;
 
@@ -125,6 +126,7 @@ static inline slot_word slot_lock(slot_word *slot, struct parking *parking)
 			i++;
 		}
 	}
+	bump(waits, 1);
 	for (;;) {
 		uint32_t sequence = parking_enter(parking);
 

@@ -43,6 +43,7 @@ static void pool_stats(struct device *d, struct device_stats *ret)
 void device_get_stats(struct device *d, struct device_stats *ret_stats)
 {
 	struct counters c = sum_counters(d);
+	uint64_t leaves;
 
 	*ret_stats = (struct device_stats){
 		.reads = c.reads,
@@ -61,13 +62,23 @@ void device_get_stats(struct device *d, struct device_stats *ret_stats)
 		.pages_raw = (uint64_t)c.raw,
 		.pages_filter = (uint64_t)c.filter,
 		.payload = (uint64_t)c.payload,
-		.mem_limit = d->mem_limit,
+		.mem_limit = load_relaxed(&d->mem_limit),
+		.compress_ns = c.compress_ns,
+		.decompress_ns = c.decompress_ns,
+		.stream_waits = c.stream_waits,
+		.slot_waits = c.slot_waits,
 	};
 	pool_stats(d, ret_stats);
-	ret_stats->metadata += load_relaxed(&d->leaves_ready) * DEVICE_PAGE_SIZE + sizeof(*d) +
+	leaves = load_relaxed(&d->prefaulted) ? d->nr_leaves : load_relaxed(&d->leaves_ready);
+	ret_stats->metadata += leaves * DEVICE_PAGE_SIZE + sizeof(*d) +
 			       div_round_up(d->nr_leaves, 64) * sizeof(uint64_t);
 	for (unsigned int i = 0; i < d->nr_streams; i++)
-		ret_stats->streams += codec_stream_memory(d->streams[i].codec);
+		ret_stats->streams += load_relaxed(&d->streams[i].memory);
+}
+
+int device_get_map(struct device *d, unsigned int cells, uint8_t *ret_live, uint8_t *ret_held)
+{
+	return cells > 0 ? zs_map(d->pool, cells, ret_live, ret_held) : -EINVAL;
 }
 
 /* Does the slot name the cell? Asked under the cell's class lock: it stays where it is. */

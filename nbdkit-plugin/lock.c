@@ -2,10 +2,14 @@
 #include "nbdkit-plugin/lock.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <link.h>
 #include <linux/capability.h>
+#include <malloc.h>
+#include <pthread.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -13,6 +17,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/os.h"
 #include "common/util.h"
 
 #ifndef PR_SET_IO_FLUSHER
@@ -57,6 +62,7 @@ struct lock_result lock_apply(void)
 	return (struct lock_result){
 		.memory = lock_memory(),
 		.io_flusher = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) < 0 ? -errno : 0,
+		.urgent = os_thread_urgent(true),
 	};
 }
 
@@ -64,31 +70,83 @@ void lock_undo(void)
 {
 	munlockall();
 	prctl(PR_SET_IO_FLUSHER, 0, 0, 0, 0);
+	os_thread_urgent(false);
 }
 
 bool lock_is_complete(const struct lock_result *result)
 {
-	return result->memory == 0 && result->io_flusher == 0;
+	return result->memory == 0 && result->io_flusher == 0 && result->urgent == 0;
 }
 
 bool lock_result_equal(const struct lock_result *a, const struct lock_result *b)
 {
-	return a->memory == b->memory && a->io_flusher == b->io_flusher;
+	return a->memory == b->memory && a->io_flusher == b->io_flusher && a->urgent == b->urgent;
+}
+
+/* Add to TEXT what could not be done, why, and what it takes; R is 0 or a negative errno. */
+static void describe(char *text, size_t size, int r, const char *what, const char *needs)
+{
+	size_t len = strlen(text);
+
+	if (r < 0)
+		snprintf(text + len, size - len, "%s%s (%s: it takes %s)", len > 0 ? ", " : "",
+			 what, strerror(-r), needs);
 }
 
 void lock_describe(const struct lock_result *result, char *text, size_t size)
 {
-	char memory[LOCK_TEXT_SIZE] = "", io_flusher[LOCK_TEXT_SIZE] = "";
+	*text = '\0';
+	describe(text, size, result->memory, "memory is not locked",
+		 "CAP_IPC_LOCK or ulimit -l unlimited");
+	describe(text, size, result->io_flusher, "threads are not marked PR_SET_IO_FLUSHER",
+		 "CAP_SYS_RESOURCE");
+	describe(text, size, result->urgent, "threads have no real-time policy",
+		 "CAP_SYS_NICE or ulimit -r 1");
+}
 
-	if (result->memory < 0)
-		snprintf(memory, sizeof(memory),
-			 "memory is not locked (%s: it takes CAP_IPC_LOCK or ulimit -l unlimited)",
-			 strerror(-result->memory));
-	if (result->io_flusher < 0)
-		snprintf(io_flusher, sizeof(io_flusher),
-			 "threads are not marked PR_SET_IO_FLUSHER (%s: it takes CAP_SYS_RESOURCE)",
-			 strerror(-result->io_flusher));
-	snprintf(text, size, "%s%s%s", memory, *memory && *io_flusher ? ", " : "", io_flusher);
+/* nbdkit's threads, and ours, use less than a quarter of it. */
+#define THREAD_STACK ((size_t)128 << 10)
+
+void lock_prepare_threads(void)
+{
+	pthread_attr_t attributes;
+
+	/* One heap for all, extended by so much that it will hardly ever be again. */
+	mallopt(M_ARENA_MAX, 1);
+	mallopt(M_MMAP_MAX, 0);
+	mallopt(M_TRIM_THRESHOLD, INT_MAX);
+	mallopt(M_TOP_PAD, 1 << 20);
+	/* No longer only as it is touched: stacks are had whole when their threads are created. */
+	mlockall(MCL_FUTURE);
+	if (pthread_attr_init(&attributes) != 0)
+		return;
+	if (pthread_attr_setstacksize(&attributes, THREAD_STACK) == 0)
+		pthread_setattr_default_np(&attributes);
+	pthread_attr_destroy(&attributes);
+}
+
+/* nbdkit's threads a connection, the largest request of the kernel's client by default. */
+#define THREADS		16
+#define BUFFER		(((size_t)128 << 10) + 4096)
+#define MAX_CONNECTIONS 4
+
+void lock_prepare_buffers(void)
+{
+	static unsigned int connections;
+	void *buffers[MAX_CONNECTIONS * THREADS];
+	unsigned int n = __atomic_add_fetch(&connections, 1, __ATOMIC_RELAXED);
+
+	if (n > MAX_CONNECTIONS)
+		return;
+	/* Of earlier connections too: their threads need not have allocated theirs yet. */
+	n *= THREADS;
+	for (unsigned int i = 0; i < n; i++) {
+		buffers[i] = malloc(BUFFER);
+		if (buffers[i] != NULL)
+			explicit_bzero(buffers[i], BUFFER);
+	}
+	for (unsigned int i = 0; i < n; i++)
+		free(buffers[i]);
 }
 
 /* Is it an object whose code serves requests? The main program, nbdkit, has no name here. */

@@ -4,8 +4,10 @@
  *
  * Locked memory is never swapped out onto the very device that it serves; a thread marked with
  * PR_SET_IO_FLUSHER never waits, when the kernel looks for memory, for pages that the device would
- * have to write. The mark is a thread's own and is inherited by the threads that it creates; the
- * lock is the process's, and is not inherited by fork.
+ * have to write. What it cannot do without is memory in the kernel for its replies: a thread of a
+ * real-time policy may take of what the kernel holds back from others, and that is what it is for.
+ * Mark and policy are a thread's own and are inherited by the threads that it creates; the lock is
+ * the process's, and is not inherited by fork.
  */
 #ifndef ZCRAM_LOCK_H
 #define ZCRAM_LOCK_H
@@ -16,11 +18,12 @@
 struct lock_result {
 	int memory;	/* 0, or a negative errno: why memory is not locked */
 	int io_flusher; /* 0, or a negative errno: why the calling thread is not marked */
+	int urgent;	/* 0, or a negative errno: why it has no real-time policy */
 };
 
 /*
- * Lock all memory, now and to come, as it is touched, and mark the calling thread. Either is done
- * where it can be, whatever becomes of the other.
+ * Lock all memory, now and to come, as it is touched; mark the calling thread, and give it the lowest
+ * priority of a real-time policy. Each is done where it can be, whatever becomes of the others.
  */
 struct lock_result lock_apply(void);
 
@@ -30,10 +33,23 @@ void lock_undo(void);
 bool lock_is_complete(const struct lock_result *result);
 bool lock_result_equal(const struct lock_result *a, const struct lock_result *b);
 
-#define LOCK_TEXT_SIZE 256
+#define LOCK_TEXT_SIZE 384
 
 /* Write to TEXT, SIZE bytes, what an incomplete result lacks, why, and what would help. */
 void lock_describe(const struct lock_result *result, char *text, size_t size);
+
+/*
+ * Have memory ahead for the threads that are created from now on, where memory is locked: give them
+ * small stacks, and see to it that malloc() never asks the kernel for less than much at a time, nor
+ * gives anything back: both would take the lock of the address space, and wait behind whoever has it.
+ */
+void lock_prepare_threads(void);
+
+/*
+ * Have memory in the heap for the buffers that nbdkit's threads of one connection allocate with
+ * their first large requests. For as many connections as the kernel's client has at most.
+ */
+void lock_prepare_buffers(void);
 
 /*
  * Touch all code, and constants, that requests run through, so that with memory locked none of it

@@ -10,62 +10,22 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "common/util.h"
+#include "common/os.h"
+#include "device/fields.h"
 
-#define FIELD(name)                                        \
-	{                                                  \
-#name, offsetof(struct device_stats, name) \
-	}
-
-static const struct {
-	const char *name;
-	size_t offset;
-} fields[] = {
-	FIELD(reads),
-	FIELD(writes),
-	FIELD(trims),
-	FIELD(zeroes),
-	FIELD(flushes),
-	FIELD(bytes_read),
-	FIELD(bytes_written),
-	FIELD(failed_reads),
-	FIELD(failed_writes),
-	FIELD(invalid_io),
-	FIELD(notify_free),
-	FIELD(pages_same),
-	FIELD(pages_pool),
-	FIELD(pages_raw),
-	FIELD(pages_filter),
-	FIELD(payload),
-	FIELD(pool),
-	FIELD(pool_max),
-	FIELD(mem_limit),
-	FIELD(reserve),
-	FIELD(reserve_target),
-	FIELD(metadata),
-	FIELD(streams),
-	FIELD(objects_compacted),
-	FIELD(pages_compacted),
-	FIELD(objects_migrated),
-	FIELD(extents_migrated),
-	FIELD(refills),
-};
-
-/* A field of struct device_stats that is not printed is one that was forgotten above. */
-_Static_assert(ARRAY_SIZE(fields) * sizeof(uint64_t) == sizeof(struct device_stats),
-	       "every statistic has its line");
 /* A name, a colon and a blank, 20 digits, a newline. */
-_Static_assert(ARRAY_SIZE(fields) * 48 + 2 <= STATS_TEXT_SIZE, "all lines fit");
+_Static_assert(sizeof(struct device_stats) / sizeof(uint64_t) * 48 + 2 <= STATS_TEXT_SIZE,
+	       "all lines fit");
 
 size_t stats_format(const struct device_stats *stats, char text[STATS_TEXT_SIZE])
 {
 	size_t len = 0;
 
-	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
-		const uint64_t *value = (const uint64_t *)((const char *)stats + fields[i].offset);
+	for (size_t i = 0; i < device_stat_fields_count; i++) {
+		const struct device_stat_field *field = &device_stat_fields[i];
 
 		len += (size_t)snprintf(text + len, STATS_TEXT_SIZE - len, "%s: %" PRIu64 "\n",
-					fields[i].name, *value);
+					field->name, device_stat(stats, field));
 	}
 	len += (size_t)snprintf(text + len, STATS_TEXT_SIZE - len, "\n");
 	return len;
@@ -128,6 +88,7 @@ void stats_release_signal(void)
 
 static void *answer(void *unused)
 {
+	os_thread_urgent(false); /* it can wait for those who are served */
 	for (;;) {
 		while (sem_wait(&answerer.asked) < 0)
 			; /* EINTR: the signal that asks */

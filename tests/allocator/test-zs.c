@@ -50,6 +50,18 @@ static bool names(void *opaque, uint32_t owner, zs_ref ref)
 	return owner < OWNERS && o->owner[owner].len && o->owner[owner].ref == ref;
 }
 
+static size_t length(void *opaque, uint32_t owner, zs_ref ref)
+{
+	struct owners *o = opaque;
+
+	return o->owner[owner].ref == ref ? o->owner[owner].len : 0;
+}
+
+static uint64_t served(void *opaque)
+{
+	return 0;
+}
+
 static struct owners *owners_new(uint64_t limit, uint64_t reserve)
 {
 	struct owners *o = calloc(1, sizeof(*o));
@@ -57,7 +69,7 @@ static struct owners *owners_new(uint64_t limit, uint64_t reserve)
 		.max_bytes = (uint64_t)OWNERS * ZS_PAGE_SIZE,
 		.limit = limit,
 		.reserve = reserve,
-		.owner = {.relocate = relocate, .opaque = o},
+		.owner = {.relocate = relocate, .length = length, .served = served, .opaque = o},
 	};
 
 	assert_non_null(o);

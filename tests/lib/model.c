@@ -341,7 +341,8 @@ void model_stats(struct model *model)
 		      stats.payload <= stats.pool,
 	      "op %" PRIu64 ": payload %" PRIu64 " in a pool of %" PRIu64, model->ops,
 	      stats.payload, stats.pool);
-	CHECK(stats.mem_limit == 0 || stats.pool_max <= stats.mem_limit,
+	CHECK(stats.mem_limit == 0 || stats.pool_max <= stats.mem_limit ||
+		      stats.pool_max <= model->mem_limit,
 	      "op %" PRIu64 ": the pool went to %" PRIu64 ", past %" PRIu64, model->ops,
 	      stats.pool_max, stats.mem_limit);
 }

@@ -31,6 +31,7 @@ struct model {
 	uint64_t errors;	      /* of them: writes and zeroes that found no room */
 	struct device_stats expected; /* of it: the requests, and notify_free */
 	uint64_t unsure;	      /* notify_free may be more by so many */
+	uint64_t mem_limit; /* the highest that was ever in force, if not the present one */
 };
 
 /* A model of a new device, which becomes the model's. */

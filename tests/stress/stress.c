@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Description: many threads on one device, compaction always at work, every byte accounted for.
+ * Description: many threads on one device, compaction always at work, settings that change, every
+ * byte accounted for.
  *
  * stress THREADS SCALE ITER SEED; SEED 0: a random one. Each of ITER rounds makes a device, of one
  * configuration after the other, half of them with a limit that is met, and runs PHASES times
@@ -62,6 +63,8 @@ struct round {
 	struct model model;
 	struct shared shared;
 	struct corpus corpus;
+	struct rng rng;	    /* of the thread that compacts and sets */
+	uint64_t limit;	    /* that the device was made with */
 	_Atomic bool quiet; /* the phase's workers have ended */
 };
 
@@ -187,15 +190,44 @@ static void *work(void *opaque)
 	return NULL;
 }
 
-static void *compact(void *opaque)
+/* Any method; a limit that is lower by up to an eighth, or none for long. */
+static struct device_settings any_settings(struct round *round)
+{
+	static const char *const names[] = {"lz4", "zstd"};
+	struct device_settings settings = {.auto_compact = rng_chance(&round->rng, 50)};
+	int level = (int)rng_between(&round->rng, 1, 5);
+
+	CHECK(codec_method_init(&settings.method, names[rng_below(&round->rng, 2)], &level) == 0,
+	      "no method");
+	if (rng_chance(&round->rng, 50))
+		settings.method.filter = CODEC_FILTER_NONE;
+	if (round->limit != 0)
+		settings.mem_limit =
+			round->limit -
+			rng_below(&round->rng, round->limit - device_min_limit() + 1) / 8;
+	else if (rng_chance(&round->rng, 20))
+		settings.mem_limit =
+			device_min_limit() + rng_below(&round->rng, round->layout.size);
+	return settings;
+}
+
+static void *compact_and_set(void *opaque)
 {
 	struct round *round = opaque;
+	struct device *device = round->model.device;
 	struct device_stats stats;
 
 	while (!atomic_load(&round->quiet)) {
-		CHECK(device_compact(round->model.device) == 0, "compact");
-		device_get_stats(round->model.device, &stats);
-		CHECK(stats.mem_limit == 0 || stats.pool_max <= stats.mem_limit,
+		struct device_settings settings = any_settings(round), found;
+
+		CHECK(device_compact(device) == 0, "compact");
+		CHECK(device_set(device, &settings) == 0, "set");
+		device_get_settings(device, &found);
+		device_get_stats(device, &stats);
+		CHECK(found.method.id == settings.method.id &&
+			      stats.mem_limit == settings.mem_limit,
+		      "what was set is not in force");
+		CHECK(round->limit == 0 || stats.pool_max <= round->limit,
 		      "the pool went to %" PRIu64, stats.pool_max);
 	}
 	return NULL;
@@ -206,7 +238,7 @@ static void run_threads(struct round *round, struct worker *workers)
 	pthread_t compactor;
 
 	atomic_store(&round->quiet, false);
-	CHECK(pthread_create(&compactor, NULL, compact, round) == 0, "no thread");
+	CHECK(pthread_create(&compactor, NULL, compact_and_set, round) == 0, "no thread");
 	for (unsigned int i = 0; i < round->layout.threads; i++)
 		CHECK(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0,
 		      "no thread");
@@ -271,6 +303,9 @@ static void run_round(const struct configuration *c, const struct layout *layout
 	CHECK(workers, "no memory");
 	corpus_init(&round.corpus, &rng, CORPUS_SIZE);
 	model_init(&round.model, device_of(c, layout->size));
+	round.rng = rng_make(rng_next(&rng));
+	round.limit = options_of(c, layout->size).mem_limit;
+	round.model.mem_limit = round.limit != 0 ? round.limit : UINT64_MAX;
 	shared_init(&round.shared, seed, layout->shared_pages, layout->threads,
 		    layout->requests * PHASES);
 	for (unsigned int i = 0; i < layout->threads; i++) {

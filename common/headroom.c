@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "common/headroom.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "common/os.h"
+
+/* Of one zone, in pages. */
+struct zone {
+	uint64_t free, min, kept;
+};
+
+/*
+ * "protection: (0, 214, 214)": the last is what the zone keeps for those who cannot be served by a
+ * higher one.
+ */
+static uint64_t read_protection(const char *line)
+{
+	const char *last = strrchr(line, ' ');
+	uint64_t kept = 0;
+
+	if (last != NULL)
+		sscanf(last, " %" SCNu64, &kept);
+	return kept;
+}
+
+/* What the zone gives; __zone_watermark_ok() in the kernel's mm/page_alloc.c. */
+static uint64_t zone_gives(const struct zone *zone, bool urgent)
+{
+	uint64_t quarter = zone->min / 4;
+	uint64_t held = zone->kept + (urgent ? zone->min - quarter : zone->min + quarter);
+
+	return zone->free > held ? zone->free - held : 0;
+}
+
+uint64_t headroom_read(FILE *zones, bool urgent)
+{
+	struct zone zone = {0};
+	uint64_t pages = 0;
+	char line[256];
+
+	while (fgets(line, sizeof(line), zones) != NULL) {
+		if (strncmp(line, "Node ", 5) == 0) {
+			pages += zone_gives(&zone, urgent);
+			zone = (struct zone){0};
+		} else if (sscanf(line, " pages free %" SCNu64, &zone.free) == 1 ||
+			   sscanf(line, " min %" SCNu64, &zone.min) == 1) {
+			continue;
+		} else if (strstr(line, " protection: (") != NULL) {
+			zone.kept = read_protection(line);
+		}
+	}
+	return pages + zone_gives(&zone, urgent);
+}
+
+void headroom_init(struct headroom *h)
+{
+	pthread_mutex_init(&h->lock, NULL);
+	h->zones = fopen("/proc/zoneinfo", "re");
+	if (h->zones == NULL)
+		return;
+	setvbuf(h->zones, h->buffer, _IOFBF, sizeof(h->buffer));
+	headroom_pages(h);
+}
+
+void headroom_destroy(struct headroom *h)
+{
+	if (h->zones != NULL)
+		fclose(h->zones);
+	pthread_mutex_destroy(&h->lock);
+}
+
+uint64_t headroom_pages(struct headroom *h)
+{
+	uint64_t pages = UINT64_MAX;
+
+	pthread_mutex_lock(&h->lock);
+	if (h->zones != NULL) {
+		rewind(h->zones);
+		pages = headroom_read(h->zones, os_thread_is_urgent());
+	}
+	pthread_mutex_unlock(&h->lock);
+	return pages;
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "device/fields.h"
+
+#include "common/util.h"
+
+#define FIELD(name)                                        \
+	{                                                  \
+#name, offsetof(struct device_stats, name) \
+	}
+
+const struct device_stat_field device_stat_fields[] = {
+	FIELD(reads),
+	FIELD(writes),
+	FIELD(trims),
+	FIELD(zeroes),
+	FIELD(flushes),
+	FIELD(bytes_read),
+	FIELD(bytes_written),
+	FIELD(failed_reads),
+	FIELD(failed_writes),
+	FIELD(invalid_io),
+	FIELD(notify_free),
+	FIELD(pages_same),
+	FIELD(pages_pool),
+	FIELD(pages_raw),
+	FIELD(pages_filter),
+	FIELD(payload),
+	FIELD(pool),
+	FIELD(pool_max),
+	FIELD(mem_limit),
+	FIELD(reserve),
+	FIELD(reserve_target),
+	FIELD(metadata),
+	FIELD(streams),
+	FIELD(objects_compacted),
+	FIELD(pages_compacted),
+	FIELD(objects_migrated),
+	FIELD(extents_migrated),
+	FIELD(refills),
+	FIELD(compress_ns),
+	FIELD(decompress_ns),
+	FIELD(stream_waits),
+	FIELD(slot_waits),
+};
+
+const size_t device_stat_fields_count = ARRAY_SIZE(device_stat_fields);
+
+/* A field of struct device_stats that has no name is one that was forgotten above. */
+_Static_assert(ARRAY_SIZE(device_stat_fields) * sizeof(uint64_t) == sizeof(struct device_stats),
+	       "every statistic has its name");

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * settings: what can change in use, as a user writes it: on the command line, and later.
+ *
+ * Pure functions: nothing here allocates, blocks or logs.
+ */
+#ifndef ZCRAM_DEVICE_SETTINGS_H
+#define ZCRAM_DEVICE_SETTINGS_H
+
+#include <stddef.h>
+
+#include "device/device.h"
+
+#define SETTINGS_WHY_SIZE	192
+#define SETTINGS_ALGORITHM_SIZE 32
+
+/*
+ * Change one setting. KEY is algorithm, filter, compact or mem-limit (bytes; 0 is taken too, and
+ * any other number: whether it is enough is for the caller to say, who knows what else there is).
+ * -ENOENT: it is none of these. -EINVAL, -ERANGE: the value is not allowed; WHY says what is wrong
+ * and what is allowed, to be printed behind "key=value: ". SETTINGS is then as before.
+ */
+int settings_set(struct device_settings *settings, const char *key, const char *value,
+		 char why[SETTINGS_WHY_SIZE]);
+
+/* The method's codec and level as the algorithm is written, "zstd(level=1)", to TEXT. */
+void settings_algorithm(const struct codec_method *method, char text[SETTINGS_ALGORITHM_SIZE]);
+
+/* The other two, as they are written: constants. */
+const char *settings_filter(const struct device_settings *settings);
+const char *settings_compact(const struct device_settings *settings);
+
+#endif

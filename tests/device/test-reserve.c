@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Description: a reserve of single pages: all of it serves writes when the kernel gives no memory,
+ * and what it was used for is put right once there is memory again.
+ */
+#include <errno.h>
+#include <unistd.h>
+
+#include "allocator/worker.h"
+#include "device/device-types.h"
+#include "tests/device/fault.h"
+#include "tests/device/fixture.h"
+
+#define RESERVE	     64 /* pages */
+#define HOLES	     60 /* what is spare beyond the reserve is not worth giving back */
+#define RAW	     (2 * HOLES)
+#define PAGES	     16384
+#define TIME_TO_HANG 60 /* seconds, after which a wait for the background threads is given up */
+
+static uint64_t seed;
+
+/* A page that shrinks to about LEN bytes: all pages of one LEN to the same number of them. */
+static void make(uint64_t number, size_t len, uint8_t *page)
+{
+	struct rng rng = rng_make(seed ^ rng_mix(len));
+	uint64_t stamp = rng_mix(seed + number);
+
+	memset(page, 0x77, PAGE);
+	rng_bytes(&rng, page, len);
+	memcpy(page, &stamp, sizeof(stamp));
+}
+
+static void wait_for_reserve(struct device *device)
+{
+	alarm(TIME_TO_HANG);
+	while (stats_of(device).reserve < RESERVE * PAGE)
+		usleep(1000);
+	alarm(0);
+}
+
+/* A device whose writes never ask the kernel for memory, and soon give up waiting for it. */
+static struct device *modest(uint64_t reserve)
+{
+	struct device_options options = options_make(PAGES * PAGE);
+	struct device *device;
+
+	options.reserve = reserve * PAGE;
+	device = device_make(&options);
+	device->pool->patience = 100;
+	assert_int_equal(device_prefault(device), 0);
+	assert_int_equal(device_start(device), 0);
+	return device;
+}
+
+/* From now on there is no memory; the reserve, and single pages between pages in use. */
+static struct device *fragmented(void)
+{
+	struct device *device;
+	uint8_t page[PAGE];
+
+	device = modest(RESERVE);
+	for (uint64_t k = 0; k < RAW; k++) {
+		make(k, PAGE, page);
+		write_page(device, k, page);
+	}
+	wait_for_reserve(device);
+	fault_arm(FAULT_ONWARDS, 1);
+	for (uint64_t k = 0; k < RAW; k += 2)
+		assert_int_equal(device_trim(device, k * PAGE, PAGE), 0);
+	return device;
+}
+
+static void use_up(size_t len)
+{
+	struct device *device = fragmented();
+	struct device_stats before = stats_of(device), after;
+	uint64_t n = 0;
+	uint8_t page[PAGE];
+	int err = 0;
+
+	assert_in_range(before.reserve, (RESERVE + HOLES) * PAGE, (RESERVE + HOLES + 1) * PAGE);
+	for (; err == 0 && RAW + n < PAGES; n++) {
+		make(RAW + n, len, page);
+		err = device_write(device, page, (RAW + n) * PAGE, PAGE);
+	}
+	assert_int_equal(err, -ENOMEM);
+	n--;
+	after = stats_of(device);
+	assert_int_equal(after.reserve, 0);
+	assert_int_equal(after.refills, before.refills + 1); /* the one that failed */
+	assert_true(n >= before.reserve / PAGE);
+	assert_valid(device);
+
+	fault_disarm();
+	wait_for_reserve(device);
+	assert_int_equal(device_compact(device), 0);
+	assert_false(lower_pending(device->pool));
+	after = stats_of(device);
+	/* At worst a part of a page is lost by each of the few classes that there are. */
+	assert_in_range(after.pool, after.payload, after.payload * 103 / 100 + 8 * PAGE);
+	for (uint64_t k = 1; k < RAW + n; k += k < RAW ? 2 : 1) {
+		make(k, k < RAW ? PAGE : len, page);
+		assert_page(device, k, page);
+	}
+	device_stop(device);
+	device_end(device);
+}
+
+/* Of these lengths zspages have from 1 to 16 pages. */
+static void test_all_is_used(void **state)
+{
+	for (size_t len = 100; len < 3900; len += 271)
+		use_up(len);
+}
+
+/*
+ * There are some hundred classes, and zspages of up to 16 pages: one for each would be many times the
+ * reserve. Objects of all lengths fill it nevertheless, before the first write is refused.
+ */
+static void test_all_classes_share(void **state)
+{
+	const uint64_t reserve = 512;
+	struct device *device = modest(reserve);
+	struct rng rng = rng_make(seed);
+	struct device_stats stats;
+	uint8_t page[PAGE];
+	size_t lens[PAGES];
+	uint64_t n = 0;
+
+	fault_arm(FAULT_ONWARDS, 1);
+	do {
+		lens[n] = rng_between(&rng, 64, 3600);
+		make(n, lens[n], page);
+	} while (device_write(device, page, n * PAGE, PAGE) == 0 && ++n < PAGES);
+	stats = stats_of(device);
+	assert_true(fault_disarm());
+	assert_true(n < PAGES);
+	/* With a zspage for each class it would be a quarter. */
+	assert_in_range(stats.payload, reserve * PAGE * 6 / 10, reserve * PAGE);
+	assert_valid(device);
+	for (uint64_t k = 0; k < n; k++) {
+		make(k, lens[k], page);
+		assert_page(device, k, page);
+	}
+	device_stop(device);
+	device_end(device);
+}
+
+/* A write that waits is served as soon as the keeper has something. */
+static void *write_one(void *opaque)
+{
+	static uint8_t page[PAGE];
+
+	make(PAGES - 1, PAGE, page);
+	return (void *)(intptr_t)device_write(opaque, page, (PAGES - 1) * PAGE, PAGE);
+}
+
+static void test_waits_for_keeper(void **state)
+{
+	struct device *device = modest(RESERVE);
+	pthread_t thread;
+	uint8_t page[PAGE];
+	void *result;
+
+	fault_arm(FAULT_ONWARDS, 1);
+	for (uint64_t k = 0;; k++) {
+		make(k, PAGE, page);
+		if (device_write(device, page, k * PAGE, PAGE) < 0)
+			break;
+	}
+	device->pool->patience = TIME_TO_HANG * 1000;
+	fault_pause(true); /* of what the C library takes for a thread */
+	assert_int_equal(pthread_create(&thread, NULL, write_one, device), 0);
+	fault_pause(false);
+	alarm(TIME_TO_HANG);
+	while (__atomic_load_n(&device->pool->given.waiters, __ATOMIC_SEQ_CST) == 0)
+		usleep(1000);
+	fault_disarm();
+	assert_int_equal(pthread_join(thread, &result), 0);
+	alarm(0);
+	assert_int_equal((intptr_t)result, 0);
+	make(PAGES - 1, PAGE, page);
+	assert_page(device, PAGES - 1, page);
+	assert_valid(device);
+	device_stop(device);
+	device_end(device);
+}
+
+/* The mover does so unasked, as soon as the reserve is full. */
+static void test_mover_lowers(void **state)
+{
+	struct device *device = fragmented();
+	struct device_settings settings;
+	uint8_t page[PAGE];
+
+	for (uint64_t n = 0; n < RESERVE + HOLES; n++) {
+		make(RAW + n, 2500, page);
+		write_page(device, RAW + n, page);
+	}
+	assert_true(lower_pending(device->pool));
+	fault_disarm();
+	device_get_settings(device, &settings);
+	settings.auto_compact = true;
+	assert_int_equal(device_set(device, &settings), 0);
+	alarm(TIME_TO_HANG);
+	while (lower_pending(device->pool))
+		usleep(1000);
+	alarm(0);
+	assert_valid(device);
+	for (uint64_t n = 0; n < RESERVE + HOLES; n++) {
+		make(RAW + n, 2500, page);
+		assert_page(device, RAW + n, page);
+	}
+	device_stop(device);
+	device_end(device);
+}
+
+/* A zspage whose first pages get no memory does not lose that of the others. */
+static void test_failure_keeps_spare(void **state)
+{
+	struct zs_arena arena;
+	uint32_t index, first;
+
+	assert_int_equal(arena_init(&arena, MIB, 0), 0);
+	while (arena.spare < 8)
+		assert_int_equal(arena_commit_spare(&arena, 8), 0);
+	assert_int_equal(arena_take(&arena, 0, 8, ARENA_SPARE, &index), 0);
+	arena_shrink(&arena, arena.zspages[index].first + 2, 3);
+	arena_put(&arena, index, 8);
+	assert_int_equal(arena.spare, 5);
+
+	assert_int_equal(arena_take(&arena, 0, 8, ARENA_ANY, &index), 0);
+	first = arena.zspages[index].first;
+	assert_int_equal(arena.zspages[index].committed, 2);
+	*(char *)arena_page(&arena, first + 5) = 1;
+	fault_arm(FAULT_ONWARDS, 1);
+	assert_int_equal(arena_grow(&arena, first, 8, 2, 8), -ENOMEM);
+	assert_true(fault_disarm());
+	assert_int_equal(arena.charged, 0);
+	assert_int_equal(*(char *)arena_page(&arena, first + 5), 1);
+	arena_put(&arena, index, 8);
+	assert_int_equal(arena.spare, 5);
+
+	assert_int_equal(arena_take(&arena, 0, 8, ARENA_ANY, &index), 0);
+	assert_int_equal(arena_grow(&arena, first, 8, 2, 3), 3);
+	assert_int_equal(arena_grow(&arena, first, 8, 3, 6), 8);
+	assert_int_equal(arena.pool, 8);
+	arena_put(&arena, index, 8);
+	arena_destroy(&arena);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_all_is_used),
+		cmocka_unit_test(test_all_classes_share),
+		cmocka_unit_test(test_waits_for_keeper),
+		cmocka_unit_test(test_mover_lowers),
+		cmocka_unit_test(test_failure_keeps_spare),
+	};
+
+	seed = test_seed(0);
+	return cmocka_run_group_tests(tests, NULL, NULL);
+}
