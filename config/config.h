@@ -19,6 +19,7 @@
  */
 int conf_parse_size(const char *text, uint64_t *ret_bytes, const char **ret_why);
 
+#define CONF_DEFAULT_ALGORITHM	"zstd(level=1)"
 #define CONF_ALGORITHM_NAME_MAX 15
 
 /* An algorithm as it was spelt; whether there is such a codec or level is not known here. */

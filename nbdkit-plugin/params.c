@@ -6,15 +6,18 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "common/util.h"
+#include "device/settings.h"
 
 static const char *const keys[PARAM_COUNT] = {
 	[PARAM_SIZE] = "size",		 [PARAM_ALGORITHM] = "algorithm",
 	[PARAM_MEM_LIMIT] = "mem-limit", [PARAM_RESERVE] = "reserve",
 	[PARAM_FILTER] = "filter",	 [PARAM_COMPACT] = "compact",
-	[PARAM_LOCK] = "lock",
+	[PARAM_LOCK] = "lock",		 [PARAM_CONTROL] = "control",
+	[PARAM_NAME] = "name",
 };
 
 static int refuse(const struct params *params, enum param param, const char *why)
@@ -23,32 +26,38 @@ static int refuse(const struct params *params, enum param param, const char *why
 	return -1;
 }
 
-static int refuse_level(const struct params *params)
+static int set_setting(struct params *params, enum param param, const char *value)
 {
-	int lz4_min, lz4_max, zstd_min, zstd_max, unasked;
+	char why[SETTINGS_WHY_SIZE];
 
-	codec_levels(CODEC_LZ4, &lz4_min, &lz4_max, &unasked);
-	codec_levels(CODEC_ZSTD, &zstd_min, &zstd_max, &unasked);
-	nbdkit_error("zcram: algorithm=%s: no such level: lz4 takes %d to %d, zstd %d to %d",
-		     params->given[PARAM_ALGORITHM], lz4_min, lz4_max, zstd_min, zstd_max);
-	return -1;
+	return settings_set(&params->settings, keys[param], value, why) < 0
+		       ? refuse(params, param, why)
+		       : 0;
 }
 
-static int set_algorithm(struct params *params, const char *value)
+/* nbdkit goes to another directory before the socket is of use to anybody, and when it is removed.
+ */
+static int set_control(struct params *params, const char *value)
 {
-	struct conf_algorithm algorithm;
-	const char *why;
-	int r;
+	if (*value == '\0')
+		return refuse(params, PARAM_CONTROL, "empty: give the path of a socket");
+	params->control = nbdkit_absolute_path(value);
+	return params->control == NULL ? -1 : 0;
+}
 
-	r = conf_parse_algorithm(value, &algorithm, &why);
-	if (r == 0)
-		r = codec_method_init(&params->method, algorithm.name,
-				      algorithm.has_level ? &algorithm.level : NULL);
-	if (r == -ERANGE)
-		return refuse_level(params);
-	if (r < 0)
-		return refuse(params, PARAM_ALGORITHM,
-			      "not an algorithm: give lz4, lz4(level=N), zstd or zstd(level=N)");
+static int set_name(struct params *params, const char *value)
+{
+	static const char allowed[] =
+		"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+	size_t len = strlen(value);
+
+	if (len == 0 || len > PARAMS_NAME_MAX || strspn(value, allowed) != len) {
+		nbdkit_error("zcram: name=%s: not a name: give 1 to %d letters, digits, "
+			     "dots, underscores and dashes",
+			     value, PARAMS_NAME_MAX);
+		return -1;
+	}
+	params->name = value;
 	return 0;
 }
 
@@ -61,23 +70,18 @@ static int set(struct params *params, enum param param, const char *value)
 	case PARAM_SIZE:
 		r = conf_parse_size(value, &params->size, &why);
 		break;
-	case PARAM_MEM_LIMIT:
-		r = conf_parse_size(value, &params->mem_limit, &why);
-		break;
 	case PARAM_RESERVE:
 		r = conf_parse_size(value, &params->reserve, &why);
-		break;
-	case PARAM_FILTER:
-		r = conf_parse_choice(&conf_filter_choice, value, &params->filter, &why);
-		break;
-	case PARAM_COMPACT:
-		r = conf_parse_choice(&conf_compact_choice, value, &params->compact, &why);
 		break;
 	case PARAM_LOCK:
 		r = conf_parse_choice(&conf_lock_choice, value, &params->lock, &why);
 		break;
+	case PARAM_CONTROL:
+		return set_control(params, value);
+	case PARAM_NAME:
+		return set_name(params, value);
 	default:
-		return set_algorithm(params, value);
+		return set_setting(params, param, value);
 	}
 	return r < 0 ? refuse(params, param, why) : 0;
 }
@@ -96,7 +100,7 @@ int params_set(struct params *params, const char *key, const char *value)
 		return set(params, param, value);
 	}
 	nbdkit_error("zcram: %s=%s: unknown parameter: give size, algorithm, mem-limit, reserve, "
-		     "filter, compact or lock",
+		     "filter, compact, lock, control or name",
 		     key, value);
 	return -1;
 }
@@ -119,7 +123,8 @@ static int check_size(const struct params *params)
 
 static int check_mem_limit(const struct params *params)
 {
-	if (params->given[PARAM_MEM_LIMIT] == NULL || params->mem_limit >= device_min_limit())
+	if (params->given[PARAM_MEM_LIMIT] == NULL ||
+	    params->settings.mem_limit >= device_min_limit())
 		return 0;
 	nbdkit_error("zcram: mem-limit=%s: too small: give at least %" PRIu64
 		     " bytes, or leave it out for no limit",
@@ -131,7 +136,7 @@ static int check_mem_limit(const struct params *params)
 static int complete_reserve(struct params *params)
 {
 	bool limited = params->given[PARAM_MEM_LIMIT] != NULL;
-	uint64_t most = limited ? params->mem_limit : params->size;
+	uint64_t most = limited ? params->settings.mem_limit : params->size;
 
 	if (params->given[PARAM_RESERVE] == NULL) {
 		params->reserve = min_u64(PARAMS_DEFAULT_RESERVE, most);
@@ -144,27 +149,45 @@ static int complete_reserve(struct params *params)
 	return -1;
 }
 
+/* What is not given takes its default, in the order of the keys. */
+static int complete_settings(struct params *params)
+{
+	static const char *const defaults[PARAM_COUNT] = {
+		[PARAM_ALGORITHM] = PARAMS_DEFAULT_ALGORITHM,
+		[PARAM_FILTER] = PARAMS_DEFAULT_FILTER,
+		[PARAM_COMPACT] = PARAMS_DEFAULT_COMPACT,
+	};
+
+	for (enum param param = 0; param < PARAM_COUNT; param++) {
+		if (defaults[param] != NULL && params->given[param] == NULL &&
+		    set(params, param, defaults[param]) < 0)
+			return -1;
+	}
+	return 0;
+}
+
 int params_complete(struct params *params)
 {
-	if (params->given[PARAM_ALGORITHM] == NULL &&
-	    params_set(params, keys[PARAM_ALGORITHM], PARAMS_DEFAULT_ALGORITHM) < 0)
+	if (complete_settings(params) < 0)
 		return -1;
 	if (check_size(params) < 0 || check_mem_limit(params) < 0)
 		return -1;
 	return complete_reserve(params);
 }
 
+void params_free(struct params *params)
+{
+	free(params->control);
+	params->control = NULL;
+}
+
 struct device_options params_device_options(const struct params *params)
 {
-	struct device_options options = {
+	return (struct device_options){
 		.size = params->size,
-		.mem_limit = params->mem_limit,
+		.mem_limit = params->settings.mem_limit,
 		.reserve = params->reserve,
-		.auto_compact = params->compact == CONF_COMPACT_AUTO,
-		.method = params->method,
+		.auto_compact = params->settings.auto_compact,
+		.method = params->settings.method,
 	};
-
-	options.method.filter =
-		params->filter == CONF_FILTER_AUTO ? CODEC_FILTER_AUTO : CODEC_FILTER_NONE;
-	return options;
 }

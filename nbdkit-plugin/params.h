@@ -11,8 +11,11 @@
 #include "config/config.h"
 #include "device/device.h"
 
-#define PARAMS_DEFAULT_ALGORITHM "zstd(level=1)"
+#define PARAMS_DEFAULT_ALGORITHM CONF_DEFAULT_ALGORITHM
+#define PARAMS_DEFAULT_FILTER	 "auto"
+#define PARAMS_DEFAULT_COMPACT	 "auto"
 #define PARAMS_DEFAULT_RESERVE	 (UINT64_C(4) << 20)
+#define PARAMS_NAME_MAX		 63
 
 #define PARAMS_HELP                                                                            \
 	"size=SIZE              (required) The size of the device, such as 4G.\n"              \
@@ -22,7 +25,9 @@
 	"reserve=SIZE           Memory kept ready for writes; default: 4M.\n"                  \
 	"filter=auto|none       Shuffle pages that compress better so; default: auto.\n"       \
 	"compact=auto|off       Compact in the background; default: auto.\n"                   \
-	"lock=auto|on|off       Lock memory, mark threads, for swap; default: auto.\n"
+	"lock=auto|on|off       Lock memory, mark threads, for swap; default: auto.\n"         \
+	"control=PATH           A socket to ask for statistics and change settings on.\n"      \
+	"name=NAME              What the device is called there.\n"
 
 enum param {
 	PARAM_SIZE,
@@ -32,15 +37,19 @@ enum param {
 	PARAM_FILTER,
 	PARAM_COMPACT,
 	PARAM_LOCK,
+	PARAM_CONTROL,
+	PARAM_NAME,
 	PARAM_COUNT,
 };
 
 /* All zeros before the first params_set(). */
 struct params {
 	const char *given[PARAM_COUNT]; /* the values as written, NULL: not given; nbdkit's */
-	uint64_t size, mem_limit, reserve;
-	struct codec_method method;
-	int filter, compact, lock; /* enum conf_filter, conf_compact, conf_lock */
+	uint64_t size, reserve;
+	struct device_settings settings;
+	int lock;	  /* enum conf_lock */
+	char *control;	  /* absolute path; NULL: no socket */
+	const char *name; /* NULL: none */
 };
 
 /* Take one key=value; VALUE must stay. -1 after nbdkit_error(): the server must not start. */
@@ -49,6 +58,9 @@ int params_set(struct params *params, const char *key, const char *value);
 /* After the last of them: fill in defaults and check them against one another. 0 or -1, as above.
  */
 int params_complete(struct params *params);
+
+/* Free what was made of the values. */
+void params_free(struct params *params);
 
 /* What the device is to be made with. */
 struct device_options params_device_options(const struct params *params);

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/protocol.h"
+#include "control/server.h"
 #include "device/device.h"
 #include "nbdkit-plugin/lock.h"
 #include "nbdkit-plugin/params.h"
@@ -27,7 +29,9 @@ NBDKIT_DLL_PUBLIC int zcram_debug_stats; /* -D zcram.stats=1 */
 
 static struct params params;
 static struct device *device;
+static struct control_server *control; /* NULL: none is asked for */
 static struct lock_result tried_lock;
+static bool locked; /* memory is, since zcram_after_fork() */
 
 /* Starting and stopping. */
 
@@ -67,9 +71,10 @@ static void zcram_dump_plugin(void)
 	printf("zcram_filters=auto none\n");
 	printf("zcram_default_algorithm=%s\n", PARAMS_DEFAULT_ALGORITHM);
 	printf("zcram_default_reserve=%" PRIu64 "\n", PARAMS_DEFAULT_RESERVE);
-	printf("zcram_default_filter=auto\n");
-	printf("zcram_default_compact=auto\n");
+	printf("zcram_default_filter=%s\n", PARAMS_DEFAULT_FILTER);
+	printf("zcram_default_compact=%s\n", PARAMS_DEFAULT_COMPACT);
 	printf("zcram_default_lock=auto\n");
+	printf("zcram_control_version=%d\n", CONTROL_VERSION);
 }
 
 /* 0 when all that lock= asks for is done; else says what is not: -1 when that is an error. */
@@ -109,11 +114,59 @@ static int apply_lock(void)
 	if (params.lock == CONF_LOCK_OFF)
 		return 0;
 	result = lock_apply();
+	locked = result.memory == 0;
+	if (locked)
+		lock_prepare_threads();
 	lock_touch_code();
 	/* What has been said once is not said again. nbdkit --user may have made it differ. */
 	if (lock_result_equal(&result, &tried_lock))
 		return 0;
 	return report_lock(&result);
+}
+
+static int refuse_control(int r)
+{
+	switch (r) {
+	case -EADDRINUSE:
+		nbdkit_error("zcram: control=%s: in use: another server is running on it",
+			     params.control);
+		break;
+	case -EEXIST:
+		nbdkit_error("zcram: control=%s: there is something that is not a socket: "
+			     "give another path, or remove it",
+			     params.control);
+		break;
+	case -ENAMETOOLONG:
+		nbdkit_error("zcram: control=%s: too long: a socket's path has at most %d bytes",
+			     params.control, CONTROL_PATH_MAX);
+		break;
+	case -ENOENT:
+	case -ENOTDIR:
+		nbdkit_error("zcram: control=%s: there is no such directory: "
+			     "give a path in one that exists",
+			     params.control);
+		break;
+	default:
+		nbdkit_error("zcram: control=%s: the socket cannot be made: %s", params.control,
+			     strerror(-r));
+	}
+	return -1;
+}
+
+static int new_control(void)
+{
+	struct control_server_options options = {
+		.path = params.control,
+		.name = params.name,
+		.device = device,
+		.version = ZCRAM_VERSION,
+	};
+	int r;
+
+	if (params.control == NULL)
+		return 0;
+	r = control_server_new(&options, &control);
+	return r < 0 ? refuse_control(r) : 0;
 }
 
 static int zcram_get_ready(void)
@@ -128,29 +181,49 @@ static int zcram_get_ready(void)
 		nbdkit_error("zcram: the device cannot be made: %s", strerror(-r));
 		return -1;
 	}
-	return 0;
+	return new_control();
+}
+
+/* Last of all: who is answered finds everything at work. */
+static int start_control(void)
+{
+	int r;
+
+	if (control == NULL)
+		return 0;
+	r = control_server_start(control);
+	if (r < 0)
+		nbdkit_error("zcram: control=%s: the socket cannot be served: %s", params.control,
+			     strerror(-r));
+	return r;
 }
 
 static int zcram_after_fork(void)
 {
-	int r;
+	int r = 0;
 
 	/* First of all: threads inherit the mark, and nbdkit makes its own from this one. */
 	if (apply_lock() < 0)
 		return -1;
-	r = device_start(device);
+	/* Locked as it is touched, memory is had now and not by the requests. */
+	if (locked)
+		r = device_prefault(device);
+	if (r == 0)
+		r = device_start(device);
 	if (r == 0)
 		r = stats_start(device);
 	if (r < 0) {
 		nbdkit_error("zcram: the device cannot be started: %s", strerror(-r));
 		return -1;
 	}
-	return 0;
+	return start_control();
 }
 
 /* Only called when zcram_after_fork() was. */
 static void zcram_cleanup(void)
 {
+	if (control != NULL)
+		control_server_stop(control);
 	stats_stop();
 	device_stop(device);
 	if (zcram_debug_stats)
@@ -159,8 +232,10 @@ static void zcram_cleanup(void)
 
 static void zcram_unload(void)
 {
+	control_server_free(control);
 	if (device != NULL)
 		device_free(device);
+	params_free(&params);
 	stats_release_signal();
 }
 
@@ -168,6 +243,8 @@ static void zcram_unload(void)
 
 static void *zcram_open(int readonly)
 {
+	if (locked)
+		lock_prepare_buffers();
 	return NBDKIT_HANDLE_NOT_NEEDED;
 }
 

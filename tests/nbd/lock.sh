@@ -90,7 +90,7 @@ else
 fi
 
 # In the background, where a lock taken before the fork would be lost.
-serve_in_background size=4M
+serve_in_background size=4M control="$dir/control"
 expect $marks $locks
 stop
 $complete || equal "lines" "$(grep -c lock=auto "$dir/said")" 1

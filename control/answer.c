@@ -1,0 +1,163 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/answer.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "device/fields.h"
+#include "device/settings.h"
+
+static struct json_object *finish(struct json_object *result, bool complete)
+{
+	if (complete)
+		return control_answer_result(result);
+	json_object_put(result);
+	return NULL;
+}
+
+static struct json_object *new_stats(const struct device_stats *stats)
+{
+	struct json_object *object = json_object_new_object();
+	bool ok = true;
+
+	for (size_t i = 0; i < device_stat_fields_count; i++) {
+		const struct device_stat_field *field = &device_stat_fields[i];
+
+		ok &= control_add(object, field->name,
+				  json_object_new_uint64(device_stat(stats, field)));
+	}
+	if (ok)
+		return object;
+	json_object_put(object);
+	return NULL;
+}
+
+/* A device without a name has the member all the same: null, which is no object of json-c's. */
+static bool add_name(struct json_object *object, const char *name)
+{
+	if (name != NULL)
+		return control_add(object, "name", json_object_new_string(name));
+	return object != NULL && json_object_object_add(object, "name", NULL) == 0;
+}
+
+static bool add_settings(struct json_object *object, const struct device_settings *settings)
+{
+	char algorithm[SETTINGS_ALGORITHM_SIZE];
+	bool ok;
+
+	settings_algorithm(&settings->method, algorithm);
+	ok = control_add(object, "algorithm", json_object_new_string(algorithm));
+	ok &= control_add(object, "filter", json_object_new_string(settings_filter(settings)));
+	ok &= control_add(object, "compact", json_object_new_string(settings_compact(settings)));
+	ok &= control_add(object, "mem-limit", json_object_new_uint64(settings->mem_limit));
+	return ok;
+}
+
+static struct json_object *answer_stat(const struct control_server_options *options)
+{
+	struct device_settings settings;
+	struct device_stats stats;
+	struct json_object *result;
+	bool ok;
+
+	device_get_settings(options->device, &settings);
+	device_get_stats(options->device, &stats);
+	result = json_object_new_object();
+	ok = add_name(result, options->name);
+	ok &= control_add(result, "pid", json_object_new_int(getpid()));
+	ok &= control_add(result, "version", json_object_new_string(options->version));
+	ok &= control_add(result, "size", json_object_new_uint64(device_size(options->device)));
+	ok &= add_settings(result, &settings);
+	ok &= control_add(result, "streams",
+			  json_object_new_uint64(device_streams(options->device)));
+	ok &= control_add(result, "stats", new_stats(&stats));
+	return finish(result, ok);
+}
+
+static struct json_object *answer_error(int number, const char *what)
+{
+	struct control_error error;
+
+	control_error_set(&error, number, "%s: %s", what, strerror(number));
+	return control_answer_error(&error);
+}
+
+static struct json_object *new_shares(const uint8_t *shares, size_t count)
+{
+	struct json_object *array = json_object_new_array();
+
+	for (size_t i = 0; array != NULL && i < count; i++) {
+		struct json_object *share = json_object_new_int(shares[i]);
+
+		if (share == NULL || json_object_array_add(array, share) < 0) {
+			json_object_put(share);
+			json_object_put(array);
+			array = NULL;
+		}
+	}
+	return array;
+}
+
+static struct json_object *answer_map(struct device *device, unsigned int cells)
+{
+	uint8_t live[CONTROL_CELLS_MAX], held[CONTROL_CELLS_MAX];
+	struct json_object *result;
+	bool ok;
+	int n;
+
+	n = device_get_map(device, cells, live, held);
+	if (n < 0)
+		return answer_error(-n, "map");
+	result = json_object_new_object();
+	ok = control_add(result, "live", new_shares(live, (size_t)n));
+	ok &= control_add(result, "held", new_shares(held, (size_t)n));
+	return finish(result, ok);
+}
+
+static struct json_object *answer_set(struct device *device, const struct control_request *request)
+{
+	struct device_settings settings;
+	struct control_error error;
+	int r;
+
+	device_get_settings(device, &settings);
+	if (request_settings(request, &settings, &error) < 0)
+		return control_answer_error(&error);
+	r = device_set(device, &settings);
+	if (r < 0)
+		return answer_error(-r, "set: nothing was changed");
+	return control_answer_result(json_object_new_object());
+}
+
+struct json_object *answer_request(const struct control_server_options *options,
+				   const struct control_request *request)
+{
+	switch (request->command) {
+	case CONTROL_MAP:
+		return answer_map(options->device, request->cells);
+	case CONTROL_SET:
+		return answer_set(options->device, request);
+	default:
+		return answer_stat(options);
+	}
+}
+
+static struct json_object *new_pool(uint64_t pool)
+{
+	struct json_object *object = json_object_new_object();
+
+	if (control_add(object, "pool", json_object_new_uint64(pool)))
+		return object;
+	json_object_put(object);
+	return NULL;
+}
+
+struct json_object *answer_compact(uint64_t before, uint64_t after)
+{
+	struct json_object *result = json_object_new_object();
+	bool ok = control_add(result, "before", new_pool(before));
+
+	ok &= control_add(result, "after", new_pool(after));
+	return finish(result, ok);
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* answer: what the device says to a request, as JSON. Inside control/ only. */
+#ifndef ZCRAM_CONTROL_ANSWER_H
+#define ZCRAM_CONTROL_ANSWER_H
+
+#include <json-c/json.h>
+
+#include "control/request.h"
+#include "control/server.h"
+
+/*
+ * The answer, a result or an error, to any request but to compact: an object to be put, or NULL for
+ * want of memory. What the device says is copied out of it before any of this is allocated. Set may
+ * block while requests of the device go on.
+ */
+struct json_object *answer_request(const struct control_server_options *options,
+				   const struct control_request *request);
+
+/* The answer to compact: the device's pool in bytes, before and after. */
+struct json_object *answer_compact(uint64_t before, uint64_t after);
+
+#endif

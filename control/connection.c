@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/connection.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/os.h"
+#include "control/protocol.h"
+
+#define IN_SIZE (CONTROL_REQUEST_MAX + 1)
+
+void connection_open(struct connection *c, int fd, uint64_t patience)
+{
+	*c = (struct connection){.fd = fd, .patience = patience, .deadline = UINT64_MAX};
+}
+
+void connection_close(struct connection *c)
+{
+	close(c->fd);
+	free(c->in);
+	free(c->out);
+}
+
+short connection_events(const struct connection *c)
+{
+	switch (c->phase) {
+	case CONNECTION_IDLE:
+		return POLLIN;
+	case CONNECTION_SENDING:
+		return POLLOUT;
+	default:
+		return 0;
+	}
+}
+
+/* Is there a whole line in what has come? The client's time runs from a request's first byte. */
+static void look_for_line(struct connection *c)
+{
+	const char *newline = memchr(c->in + c->line, '\n', c->in_len - c->line);
+
+	if (newline != NULL) {
+		c->phase = CONNECTION_READY;
+		c->line = (size_t)(newline - c->in);
+		c->deadline = UINT64_MAX;
+	} else {
+		c->phase = CONNECTION_IDLE;
+		c->line = c->in_len;
+		if (c->deadline == UINT64_MAX)
+			c->deadline = os_now() + c->patience;
+	}
+}
+
+int connection_read(struct connection *c)
+{
+	ssize_t n;
+
+	if (c->in == NULL)
+		c->in = malloc(IN_SIZE);
+	if (c->in == NULL)
+		return -ENOMEM;
+	n = recv(c->fd, c->in + c->in_len, IN_SIZE - c->in_len, MSG_DONTWAIT);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+	if (n == 0)
+		return -ECONNRESET;
+	c->in_len += (size_t)n;
+	look_for_line(c);
+	return c->phase == CONNECTION_IDLE && c->in_len == IN_SIZE ? -EMSGSIZE : 0;
+}
+
+/* The line that has been answered is dropped. */
+static void next_line(struct connection *c)
+{
+	size_t done = c->line + 1;
+
+	free(c->out);
+	c->out = NULL;
+	c->in_len -= done;
+	c->line = 0;
+	c->deadline = UINT64_MAX;
+	if (c->in_len > 0) {
+		memmove(c->in, c->in + done, c->in_len);
+		look_for_line(c);
+		return;
+	}
+	c->phase = CONNECTION_IDLE;
+	free(c->in);
+	c->in = NULL;
+}
+
+int connection_write(struct connection *c)
+{
+	while (c->out_sent < c->out_len) {
+		ssize_t n = send(c->fd, c->out + c->out_sent, c->out_len - c->out_sent,
+				 MSG_NOSIGNAL | MSG_DONTWAIT);
+
+		if (n < 0 && errno == EAGAIN)
+			return 0;
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		if (n > 0)
+			c->out_sent += (size_t)n;
+	}
+	if (c->last)
+		return -ESHUTDOWN;
+	next_line(c);
+	return 0;
+}
+
+/* Its text and a newline, to c->out. */
+static int print_answer(struct connection *c, struct json_object *answer)
+{
+	size_t len;
+	const char *text = json_object_to_json_string_length(answer, JSON_C_TO_STRING_PLAIN, &len);
+
+	if (text == NULL)
+		return -ENOMEM;
+	c->out = malloc(len + 1);
+	if (c->out == NULL)
+		return -ENOMEM;
+	memcpy(c->out, text, len);
+	c->out[len] = '\n';
+	c->out_len = len + 1;
+	c->out_sent = 0;
+	return 0;
+}
+
+int connection_answer(struct connection *c, struct json_object *answer, bool last)
+{
+	int r;
+
+	if (answer == NULL)
+		return -ENOMEM;
+	r = print_answer(c, answer);
+	json_object_put(answer);
+	if (r < 0)
+		return r;
+	c->phase = CONNECTION_SENDING;
+	c->last = last;
+	c->deadline = os_now() + c->patience;
+	return connection_write(c);
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * connection: one client of the server: a line in, a line out, without ever waiting for it.
+ * Inside control/ only, and on its polling thread only.
+ *
+ * The next line is looked at when the answer to the last one has been sent whole. So there is at
+ * most one line of either kind in memory, and none at rest.
+ */
+#ifndef ZCRAM_CONTROL_CONNECTION_H
+#define ZCRAM_CONTROL_CONNECTION_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <json-c/json.h>
+
+enum connection_phase {
+	CONNECTION_IDLE,    /* nothing, or nothing whole, has come */
+	CONNECTION_READY,   /* a request is whole */
+	CONNECTION_WORKING, /* its answer takes long: the server's to set */
+	CONNECTION_SENDING, /* its answer is on its way */
+};
+
+struct connection {
+	int fd;
+	enum connection_phase phase;
+	uint64_t patience; /* nanoseconds for a whole request to come, or a whole answer to go */
+	uint64_t deadline; /* of what the client has to do, on os_now()'s clock; UINT64_MAX: none */
+	char *in;	   /* CONTROL_REQUEST_MAX bytes and a newline's; NULL: nothing has come */
+	size_t in_len;
+	size_t line; /* READY: length of the first line in it; IDLE: bytes without a newline */
+	char *out;
+	size_t out_len, out_sent;
+	bool last; /* nothing is taken behind this answer */
+};
+
+/* FD, nonblocking, is taken over. */
+void connection_open(struct connection *connection, int fd, uint64_t patience);
+void connection_close(struct connection *connection);
+
+/* What to poll it for; 0: nothing but that the client has gone. */
+short connection_events(const struct connection *connection);
+
+/*
+ * It is IDLE, and can be read from: take what has come. A negative errno: it is to be closed;
+ * -EMSGSIZE: with an answer, for what has come is longer than any request.
+ */
+int connection_read(struct connection *connection);
+
+/*
+ * Send ANSWER, which is put; NULL: there was no memory for it. LAST: and then have it closed.
+ * A negative errno: it is to be closed.
+ */
+int connection_answer(struct connection *connection, struct json_object *answer, bool last);
+
+/* It is SENDING, and can be written to: go on. When all is sent, the next line is looked at. */
+int connection_write(struct connection *connection);
+
+#endif

@@ -1,0 +1,93 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * protocol: what is spoken on a control socket, by both sides.
+ *
+ * A Unix stream socket; one JSON object a line, both ways. A request, and the two kinds of answer:
+ *
+ *	{"version":1,"command":"stat","arguments":{...}}     (arguments may be left out)
+ *	{"version":1,"result":{...}}
+ *	{"version":1,"error":{"errno":"EINVAL","message":"one line"}}
+ *
+ * Requests are answered in order: a request behind one that takes long waits for it. The commands:
+ *
+ *	stat     {"name":"zcram0" or null,"pid":N,"version":"0.1.0","size":N,
+ *	          "algorithm":"zstd(level=1)","filter":"auto","compact":"auto","mem-limit":N,
+ *	          "streams":N,"stats":{...}}: the settings as they are in force, and all statistics
+ *	map      arguments {"cells":N}, 1 to 4096: {"live":[...],"held":[...]}: the part of the arena
+ *	         that was ever used, in at most so many equal buckets, and of each the share that
+ *	         cells with objects fill and the share that has memory, 0 to 255
+ *	compact  {"before":{"pool":N},"after":{"pool":N}}, when it is done. EBUSY: one is under way
+ *	set      arguments {"algorithm":"lz4","filter":"none","compact":"off","mem-limit":"200M"},
+ *	         any of them, as the plugin's parameters are written, but that a mem-limit of "0"
+ *	         takes the limit away; all or nothing: {}
+ *
+ * Sizes are bytes; a mem-limit of 0 is none. Members may be added to results in later versions.
+ */
+#ifndef ZCRAM_CONTROL_PROTOCOL_H
+#define ZCRAM_CONTROL_PROTOCOL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#include <json-c/json.h>
+
+#define CONTROL_VERSION	     1
+#define CONTROL_REQUEST_MAX  ((size_t)64 << 10) /* bytes of a line, without its newline */
+#define CONTROL_ANSWER_MAX   ((size_t)1 << 20)
+#define CONTROL_CELLS_MAX    4096
+#define CONTROL_PATH_MAX     107 /* bytes: sun_path, less the NUL */
+
+#define CONTROL_MESSAGE_SIZE 512
+
+/* What an answer is instead of a result. */
+struct control_error {
+	int number; /* positive errno */
+	char message[CONTROL_MESSAGE_SIZE];
+};
+
+/* Write an error; its message is cut to what fits, on one line. Returns -NUMBER. */
+int control_error_set(struct control_error *error, int number, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+
+/*
+ * TEXT, LEN bytes, as it may stand in a message: to BUF, SIZE bytes, with everything but printable
+ * ASCII as a question mark, and cut where it is longer. Returns BUF.
+ */
+const char *control_quote(const char *text, size_t len, char *buf, size_t size);
+
+/*
+ * Parse a line of LEN bytes (no newline) that must be one JSON object and nothing more.
+ * -EINVAL, with *ret_why a constant; -ENOMEM too.
+ */
+int control_parse_object(const char *line, size_t len, struct json_object **ret_object,
+			 const char **ret_why);
+
+/* "EINVAL" for EINVAL, and back; "EIO" for a number, and EIO for a name, that has no business here.
+ */
+const char *control_errno_name(int number);
+int control_errno_number(const char *name);
+
+/*
+ * Add VALUE, which is taken over in any case, to OBJECT. False: for want of memory one of them is
+ * NULL, or it could not be added.
+ */
+bool control_add(struct json_object *object, const char *key, struct json_object *value);
+
+/* Is the object's "version" this whole number? */
+bool control_version_is(struct json_object *object, int version);
+
+/*
+ * Answers, as the server makes them: an object to be put, or NULL for want of memory. RESULT is
+ * taken over, in either case.
+ */
+struct json_object *control_answer_result(struct json_object *result);
+struct json_object *control_answer_error(const struct control_error *error);
+
+/*
+ * An answer as the client gets it, LEN bytes without the newline. 0: *ret_result, to be put.
+ * 1: *ret_error is what the server said. -EPROTO: it is no answer; -ENOMEM.
+ */
+int control_parse_answer(const char *line, size_t len, struct json_object **ret_result,
+			 struct control_error *ret_error);
+
+#endif

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/server.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/os.h"
+#include "common/util.h"
+#include "control/answer.h"
+#include "control/connection.h"
+#include "control/job.h"
+#include "control/protocol.h"
+#include "control/request.h"
+#include "control/socket.h"
+#include "control/thread.h"
+
+#define NS_PER_MS	 UINT64_C(1000000)
+#define DEFAULT_PATIENCE 10000			      /* ms */
+#define ACCEPT_PAUSE	 (UINT64_C(1000) * NS_PER_MS) /* while there is nothing to accept with */
+
+/* All but STOP is the polling thread's while it runs. */
+struct control_server {
+	struct control_server_options options;
+	struct control_socket socket;
+	pid_t owner; /* who may remove the socket */
+	uint64_t patience;
+	int wake_fd;   /* eventfd: a job is done, or it is to stop */
+	uint32_t stop; /* atomic */
+	bool running;
+	pthread_t thread;
+	struct job job;
+	struct connection *compacting; /* who waits for the job; NULL: nobody, or it has gone */
+	uint64_t accept_again;	       /* os_now(); 0: at any time */
+	struct connection connections[CONTROL_CLIENTS_MAX];
+	unsigned int nr_connections; /* the first ones are in use */
+};
+
+/* Connections. */
+
+static void drop(struct control_server *s, struct connection *c)
+{
+	struct connection *end = &s->connections[--s->nr_connections];
+
+	connection_close(c);
+	if (s->compacting == c)
+		s->compacting = NULL;
+	if (c == end)
+		return;
+	/* The last one takes its place. */
+	*c = *end;
+	if (s->compacting == end)
+		s->compacting = c;
+}
+
+/* Tell a client that is not taken why, as far as it is there to listen. */
+static void refuse(int fd, const struct control_error *error)
+{
+	struct connection c;
+
+	connection_open(&c, fd, 0);
+	connection_answer(&c, control_answer_error(error), true);
+	connection_close(&c);
+}
+
+static bool is_trusted(int fd)
+{
+	struct ucred peer;
+	socklen_t size = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
+	       (peer.uid == 0 || peer.uid == geteuid());
+}
+
+static void accept_one(struct control_server *s)
+{
+	int fd = accept4(s->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct control_error error;
+
+	if (fd < 0) {
+		/* The client stays in the queue, and polling says so at once, over and over. */
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
+			s->accept_again = os_now() + ACCEPT_PAUSE;
+		return;
+	}
+	if (!is_trusted(fd)) {
+		control_error_set(&error, EPERM,
+				  "not allowed: only root and the server's own user are");
+		refuse(fd, &error);
+	} else if (s->nr_connections == CONTROL_CLIENTS_MAX) {
+		control_error_set(&error, EAGAIN, "%d clients are connected, and no more are taken",
+				  CONTROL_CLIENTS_MAX);
+		refuse(fd, &error);
+	} else {
+		connection_open(&s->connections[s->nr_connections++], fd, s->patience);
+	}
+}
+
+/* Requests. */
+
+static int answer_error(struct connection *c, const struct control_error *error, bool last)
+{
+	return connection_answer(c, control_answer_error(error), last);
+}
+
+static int begin_compact(struct control_server *s, struct connection *c)
+{
+	struct control_error error;
+
+	if (!job_ask(&s->job)) {
+		control_error_set(&error, EBUSY, "compact: one is under way");
+		return answer_error(c, &error, false);
+	}
+	c->phase = CONNECTION_WORKING;
+	s->compacting = c;
+	return 0;
+}
+
+static void end_compact(struct control_server *s)
+{
+	struct connection *c = s->compacting;
+	uint64_t before, after;
+
+	if (!job_take(&s->job, &before, &after))
+		return;
+	s->compacting = NULL;
+	if (c != NULL && connection_answer(c, answer_compact(before, after), false) < 0)
+		drop(s, c);
+}
+
+static int handle_line(struct control_server *s, struct connection *c)
+{
+	struct control_request request;
+	struct control_error error;
+	int r;
+
+	if (request_parse(c->in, c->line, &request, &error) < 0)
+		return answer_error(c, &error, false);
+	if (request.command == CONTROL_COMPACT)
+		r = begin_compact(s, c);
+	else
+		r = connection_answer(c, answer_request(&s->options, &request), false);
+	request_put(&request);
+	return r;
+}
+
+static int read_from(struct connection *c)
+{
+	struct control_error error;
+	int r = connection_read(c);
+
+	if (r != -EMSGSIZE)
+		return r;
+	control_error_set(&error, EMSGSIZE, "request: too long: a line may have %zu bytes",
+			  CONTROL_REQUEST_MAX);
+	return answer_error(c, &error, true);
+}
+
+/* Whatever there is to do for a client now: one request at most, so that others have their turn. */
+static int serve(struct control_server *s, struct connection *c, short events)
+{
+	int r = 0;
+
+	switch (c->phase) {
+	case CONNECTION_IDLE:
+		if (events != 0)
+			r = read_from(c);
+		break;
+	case CONNECTION_SENDING:
+		if (events != 0)
+			r = connection_write(c);
+		break;
+	default:
+		/* Nothing was asked for: the client has gone. */
+		if (events != 0)
+			r = -ECONNRESET;
+		break;
+	}
+	if (r == 0 && c->phase == CONNECTION_READY)
+		r = handle_line(s, c);
+	return r;
+}
+
+/* The polling thread. */
+
+enum { POLL_WAKE, POLL_ACCEPT, POLL_CONNECTIONS };
+
+#define POLL_MAX (POLL_CONNECTIONS + CONTROL_CLIENTS_MAX)
+
+static bool may_accept(const struct control_server *s, uint64_t now)
+{
+	return now >= s->accept_again;
+}
+
+/* Milliseconds until there is something to do although nobody stirs; -1: never. */
+static int poll_timeout(const struct control_server *s, uint64_t now)
+{
+	uint64_t next = may_accept(s, now) ? UINT64_MAX : s->accept_again;
+
+	for (unsigned int i = 0; i < s->nr_connections; i++) {
+		if (s->connections[i].phase == CONNECTION_READY)
+			return 0;
+		next = min_u64(next, s->connections[i].deadline);
+	}
+	if (next == UINT64_MAX)
+		return -1;
+	return now >= next ? 0 : (int)div_round_up(next - now, NS_PER_MS);
+}
+
+/* Sleep until something happens; what, is in FDS, in the order of the connections. */
+static void wait_for_events(struct control_server *s, struct pollfd fds[POLL_MAX])
+{
+	uint64_t now = os_now();
+
+	fds[POLL_WAKE] = (struct pollfd){.fd = s->wake_fd, .events = POLLIN};
+	fds[POLL_ACCEPT] = (struct pollfd){
+		.fd = may_accept(s, now) ? s->socket.fd : -1,
+		.events = POLLIN,
+	};
+	for (unsigned int i = 0; i < s->nr_connections; i++)
+		fds[POLL_CONNECTIONS + i] = (struct pollfd){
+			.fd = s->connections[i].fd,
+			.events = connection_events(&s->connections[i]),
+		};
+	if (poll(fds, POLL_CONNECTIONS + s->nr_connections, poll_timeout(s, now)) > 0)
+		return;
+	for (unsigned int i = 0; i < POLL_MAX; i++)
+		fds[i].revents = 0;
+}
+
+static void *server_main(void *argument)
+{
+	struct control_server *s = argument;
+	struct pollfd fds[POLL_MAX];
+
+	os_thread_name("zcram-control");
+	os_thread_urgent(false); /* it can wait for those who are served */
+	for (;;) {
+		eventfd_t count;
+
+		wait_for_events(s, fds);
+		if (__atomic_load_n(&s->stop, __ATOMIC_ACQUIRE))
+			return NULL;
+		/* From the last: dropping one moves only such as have had their turn. */
+		for (unsigned int i = s->nr_connections; i-- > 0;) {
+			struct connection *c = &s->connections[i];
+
+			if (serve(s, c, fds[POLL_CONNECTIONS + i].revents) < 0 ||
+			    os_now() >= c->deadline)
+				drop(s, c);
+		}
+		if (fds[POLL_WAKE].revents != 0 && eventfd_read(s->wake_fd, &count) == 0)
+			end_compact(s);
+		if (fds[POLL_ACCEPT].revents != 0)
+			accept_one(s);
+	}
+}
+
+/* From outside. */
+
+int control_server_new(const struct control_server_options *options,
+		       struct control_server **ret_server)
+{
+	struct control_server *s = calloc(1, sizeof(*s));
+	unsigned int patience = options->patience ? options->patience : DEFAULT_PATIENCE;
+	int r;
+
+	if (s == NULL)
+		return -ENOMEM;
+	s->options = *options;
+	s->patience = patience * NS_PER_MS;
+	s->owner = getpid();
+	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	r = s->wake_fd < 0 ? -errno : socket_make(options->path, &s->socket);
+	if (r < 0) {
+		if (s->wake_fd >= 0)
+			close(s->wake_fd);
+		free(s);
+		return r;
+	}
+	*ret_server = s;
+	return 0;
+}
+
+int control_server_start(struct control_server *s)
+{
+	int r;
+
+	s->owner = getpid();
+	r = socket_take_over(&s->socket);
+	if (r == 0)
+		r = job_start(&s->job, s->options.device, s->wake_fd);
+	if (r < 0)
+		return r;
+	r = thread_start(&s->thread, server_main, s);
+	if (r < 0)
+		job_stop(&s->job);
+	s->running = r == 0;
+	return r;
+}
+
+void control_server_stop(struct control_server *s)
+{
+	if (!s->running)
+		return;
+	__atomic_store_n(&s->stop, 1, __ATOMIC_RELEASE);
+	eventfd_write(s->wake_fd, 1);
+	pthread_join(s->thread, NULL);
+	while (s->nr_connections > 0)
+		drop(s, &s->connections[0]);
+	job_stop(&s->job);
+	s->running = false;
+}
+
+void control_server_free(struct control_server *s)
+{
+	if (s == NULL)
+		return;
+	socket_end(&s->socket, getpid() == s->owner);
+	close(s->wake_fd);
+	free(s);
+}

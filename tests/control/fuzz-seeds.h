@@ -1,0 +1,15 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What a fuzzer of lines begins with: each target names its own, for the replay without libFuzzer. */
+#ifndef ZCRAM_TESTS_FUZZ_SEEDS_H
+#define ZCRAM_TESTS_FUZZ_SEEDS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Lines that are right, NULL behind the last. */
+extern const char *const fuzz_seeds[];
+
+/* The fuzzer's entry. Ends the program when what is checked does not hold. Returns 0. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#endif
