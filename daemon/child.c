@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "daemon/child.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/why.h"
+
+/* Of the server's main thread and of each of its others: what a request goes through is 32 KiB. */
+#define SERVER_STACK ((rlim_t)512 << 10)
+
+static int on_exit_event(sd_event_source *source, const siginfo_t *info, void *opaque)
+{
+	struct child *child = opaque;
+
+	child->running = false;
+	child->code = info->si_code;
+	child->status = info->si_status;
+	child->source = sd_event_source_disable_unref(child->source);
+	if (child->on_exit != NULL)
+		child->on_exit(child, child->opaque);
+	return 0;
+}
+
+/* In the child: signals as a program expects them. */
+static void reset_signals(void)
+{
+	sigset_t none;
+
+	signal(SIGPIPE, SIG_DFL);
+	sigemptyset(&none);
+	sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+static void set_limits(void)
+{
+	struct rlimit stack;
+
+	/* The soft limit only: each thread's stack is as large as that. */
+	if (getrlimit(RLIMIT_STACK, &stack) == 0) {
+		if (stack.rlim_max == RLIM_INFINITY || stack.rlim_max > SERVER_STACK)
+			stack.rlim_cur = SERVER_STACK;
+		setrlimit(RLIMIT_STACK, &stack);
+	}
+	/* A core dump of it would take long, and its sockets stay open until it is written. */
+	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+}
+
+static void set_output(const struct child_job *job)
+{
+	int null = open("/dev/null", O_RDWR | O_CLOEXEC);
+
+	if (null >= 0) {
+		dup2(null, STDIN_FILENO);
+		dup2(null, STDOUT_FILENO);
+	}
+	if (job->output < 0)
+		return;
+	dup2(job->output, STDERR_FILENO);
+	if (job->long_lived)
+		dup2(job->output, STDOUT_FILENO);
+}
+
+/* FAILURE: the pipe that says why the program cannot be executed. */
+__attribute__((noreturn)) static void be_child(const struct child_job *job, int failure)
+{
+	int error;
+
+	reset_signals();
+	/* A terminal's signals are for zcramd, which ends the server when nobody needs it. */
+	if (job->long_lived) {
+		setsid();
+		set_limits();
+	}
+	set_output(job);
+	if (job->argv == NULL)
+		_exit(job->run(job->opaque));
+	execvp(job->argv[0], (char *const *)(uintptr_t)job->argv);
+	error = errno;
+	(void)!write(failure, &error, sizeof(error));
+	_exit(127);
+}
+
+/* Wait for the child to execute its program; the errno when it cannot. */
+static int read_failure(int pipe)
+{
+	int error = 0;
+	ssize_t len;
+
+	do
+		len = read(pipe, &error, sizeof(error));
+	while (len < 0 && errno == EINTR);
+	return len == sizeof(error) ? -error : 0;
+}
+
+int child_start(struct child *child, struct loop *loop, const struct child_job *job)
+{
+	int pipe[2], r = 0;
+
+	*child = (struct child){.loop = loop};
+	if (pipe2(pipe, O_CLOEXEC) < 0)
+		return -errno;
+	child->pid = fork();
+	if (child->pid < 0)
+		r = -errno;
+	else if (child->pid == 0)
+		be_child(job, pipe[1]);
+	close(pipe[1]);
+	/* What runs here has no exec that would close its end. */
+	if (r == 0 && job->argv != NULL)
+		r = read_failure(pipe[0]);
+	close(pipe[0]);
+	if (r == 0)
+		r = sd_event_add_child(loop->event, &child->source, child->pid, WEXITED,
+				       on_exit_event, child);
+	if (r < 0) {
+		if (child->pid > 0) {
+			kill(child->pid, SIGKILL);
+			waitpid(child->pid, NULL, 0);
+		}
+		return r;
+	}
+	child->running = true;
+	return 0;
+}
+
+bool child_succeeded(const struct child *child)
+{
+	return child->code == CLD_EXITED && child->status == 0;
+}
+
+void child_describe(const struct child *child, char text[CHILD_TEXT_SIZE])
+{
+	if (child->code == CLD_EXITED)
+		snprintf(text, CHILD_TEXT_SIZE, "exit status %d", child->status);
+	else
+		snprintf(text, CHILD_TEXT_SIZE, "killed by signal %d (%s)", child->status,
+			 strsignal(child->status));
+}
+
+/* Until it ends by itself, or because we are to stop. */
+static bool await(struct child *child, bool cancelable)
+{
+	struct loop *loop = child->loop;
+	bool canceled = false;
+
+	while (child->running) {
+		loop_turn(loop, UINT64_MAX);
+		if (cancelable && loop->stops > 0 && !canceled) {
+			kill(child->pid, SIGTERM);
+			canceled = true;
+		}
+	}
+	return canceled;
+}
+
+int child_run(struct loop *loop, const char *const argv[], bool cancelable, char **why)
+{
+	struct child_job job = {.argv = argv};
+	char text[CHILD_TEXT_SIZE];
+	struct output output;
+	struct child child;
+	int pipe[2], r;
+
+	if (pipe2(pipe, O_CLOEXEC) < 0)
+		return say_why(why, -errno, "%s: no pipe: %m", argv[0]);
+	fcntl(pipe[0], F_SETFL, O_NONBLOCK);
+	job.output = pipe[1];
+	r = output_open(&output, loop, pipe[0], NULL);
+	if (r == 0)
+		r = child_start(&child, loop, &job);
+	close(pipe[1]);
+	if (r < 0) {
+		output_close(&output);
+		return say_why(why, r, "%s: cannot be run: %s", argv[0], strerror(-r));
+	}
+	if (await(&child, cancelable))
+		r = say_why(why, -ECANCELED, "%s: ended, for zcramd is to stop", argv[0]);
+	output_close(&output);
+	if (r == 0 && !child_succeeded(&child)) {
+		child_describe(&child, text);
+		r = say_why(why, -EIO, "%s: %s%s%s", argv[0], text, *output.all ? ": " : "",
+			    output.all);
+	}
+	return r;
+}

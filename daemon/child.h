@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* child: processes that zcramd starts, and what becomes of them. */
+#ifndef ZCRAM_DAEMON_CHILD_H
+#define ZCRAM_DAEMON_CHILD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "daemon/loop.h"
+#include "daemon/output.h"
+
+struct child {
+	struct loop *loop;
+	pid_t pid;
+	bool running;
+	int code, status; /* when it no longer runs: si_code and si_status of sigaction(2) */
+	void (*on_exit)(struct child *child, void *opaque); /* may be set any time; or NULL */
+	void *opaque;
+	sd_event_source *source;
+};
+
+struct child_job {
+	const char *const *argv;  /* the program, found by $PATH, and its arguments */
+	int (*run)(void *opaque); /* without argv: what it does, and its exit status */
+	void *opaque;
+	int output;	 /* where its standard error goes; -1: to our own */
+	bool long_lived; /* a server: a session of its own, small stacks, no core dumps; standard
+			    output goes to OUTPUT too, which is /dev/null for others */
+};
+
+/*
+ * Start a process. CHILD must stay where it is while it runs. A negative errno: it has not been
+ * started, also when there is no such program.
+ */
+int child_start(struct child *child, struct loop *loop, const struct child_job *job);
+
+/* Did it end well? */
+bool child_succeeded(const struct child *child);
+
+#define CHILD_TEXT_SIZE 64
+
+/* How it ended: "exit status 1", "killed by signal 9 (Killed)". */
+void child_describe(const struct child *child, char text[CHILD_TEXT_SIZE]);
+
+/*
+ * Run a program to its end; loop_turn() meanwhile. A negative errno, and *why, a line that the
+ * caller frees: it cannot be started, or ended badly (-EIO). CANCELABLE: when zcramd is asked to
+ * stop meanwhile, the program is ended: -ECANCELED.
+ */
+int child_run(struct loop *loop, const char *const argv[], bool cancelable, char **why);
+
+#endif

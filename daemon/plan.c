@@ -1,0 +1,135 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* plan: what comes of the configuration, in commands. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/util.h"
+#include "daemon/zcramd.h"
+
+/*
+ * The kernel has a queue a connection; more than there are CPUs are of no use, and each has threads
+ * in the server.
+ */
+#define MOST_CONNECTIONS 4
+/* A thread (de)compresses one request; a connection's requests come from one CPU, or a few. */
+#define THREADS_PER_CONNECTION 4
+
+/* nbdkit and its options, control=, name=, and the NULL behind. */
+#define FIXED_ARGUMENTS 9
+
+unsigned int zcramd_connections(const struct zcramd *z)
+{
+	if (z->device->connections > 0)
+		return z->device->connections;
+	return (unsigned int)min_u64(z->host.cpus, MOST_CONNECTIONS);
+}
+
+unsigned int zcramd_threads(const struct zcramd *z)
+{
+	return z->device->threads > 0 ? z->device->threads : THREADS_PER_CONNECTION;
+}
+
+void zcramd_free_argv(char **argv)
+{
+	for (size_t i = 0; argv != NULL && argv[i] != NULL; i++)
+		free(argv[i]);
+	free(argv);
+}
+
+__attribute__((format(printf, 2, 3))) static int add(char ***at, const char *format, ...)
+{
+	va_list args;
+	int r;
+
+	va_start(args, format);
+	r = vasprintf(*at, format, args);
+	va_end(args);
+	if (r < 0) {
+		**at = NULL;
+		return -ENOMEM;
+	}
+	(*at)++;
+	return 0;
+}
+
+static int add_all(const struct zcramd *z, char *const parameters[], char **at)
+{
+	const struct rundir *dir = &z->rundir;
+	int r;
+
+	r = add(&at, "nbdkit");
+	r = r < 0 ? r : add(&at, "--foreground");
+	r = r < 0 ? r : add(&at, "--unix=%s", dir->files[RUNDIR_NBD]);
+	r = r < 0 ? r : add(&at, "--pidfile=%s", dir->files[RUNDIR_PID]);
+	r = r < 0 ? r : add(&at, "--threads=%u", zcramd_threads(z));
+	r = r < 0 ? r : add(&at, "%s", z->plugin);
+	for (size_t i = 0; r == 0 && parameters[i] != NULL; i++)
+		r = add(&at, "%s", parameters[i]);
+	r = r < 0 ? r : add(&at, "control=%s", dir->files[RUNDIR_CONTROL]);
+	return r < 0 ? r : add(&at, "name=%s", z->device->name);
+}
+
+int zcramd_server_argv(const struct zcramd *z, char ***ret_argv)
+{
+	char **parameters, **argv;
+	size_t count = 0;
+	int r;
+
+	r = conf_parameters(z->device, &parameters);
+	if (r < 0)
+		return r;
+	while (parameters[count] != NULL)
+		count++;
+	argv = calloc(count + FIXED_ARGUMENTS, sizeof(*argv));
+	r = argv ? add_all(z, parameters, argv) : -ENOMEM;
+	conf_free_parameters(parameters);
+	if (r < 0) {
+		zcramd_free_argv(argv);
+		return r;
+	}
+	*ret_argv = argv;
+	return 0;
+}
+
+static void print_use(const struct conf_device *device)
+{
+	if (device->swap) {
+		printf("mkswap --label %s /dev/nbdN\n", device->name);
+		printf("swapon --priority %d --options %s /dev/nbdN\n", device->swap_priority,
+		       *device->options ? device->options : "defaults");
+		return;
+	}
+	printf("mkfs.%s /dev/nbdN\n", device->fs_type);
+	if (device->mount_point != NULL)
+		printf("mount -t %s -o %s /dev/nbdN %s\n", device->fs_type,
+		       *device->options ? device->options : "defaults", device->mount_point);
+}
+
+int zcramd_print_plan(const struct zcramd *z)
+{
+	char **argv;
+	int r;
+
+	if (!z->device->applies) {
+		printf("nothing: %s\n", z->device->why_not);
+		return 0;
+	}
+	r = zcramd_server_argv(z, &argv);
+	if (r < 0)
+		return r;
+	for (size_t i = 0; argv[i] != NULL; i++)
+		printf("%s%s", i > 0 ? " " : "", argv[i]);
+	printf("\n");
+	zcramd_free_argv(argv);
+	printf("attach %s to ", z->rundir.files[RUNDIR_NBD]);
+	if (z->device->nbd_index >= 0)
+		printf("/dev/nbd%d", z->device->nbd_index);
+	else
+		printf("the first free /dev/nbdN");
+	printf(" by %u connections as %s\n", zcramd_connections(z), z->identifier);
+	print_use(z->device);
+	return 0;
+}

@@ -1,0 +1,78 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Description: zcramd on a machine where it can do nothing: its options, what it would do, and one
+# clear line, with nothing left behind, for each reason why it does not.
+set -eEuo pipefail
+trap 'echo "FAIL: $0: line $LINENO: $BASH_COMMAND" >&2' ERR
+: "${ZCRAMD:?}"
+
+dir=$(mktemp -d)
+trap 'rm -rf "$dir"' EXIT
+export ZCRAM_RUN_DIR=$dir/run
+mkdir "$dir/etc"
+
+fail() {
+	echo "FAIL: $*" >&2
+	exit 1
+}
+
+conf() {
+	printf '%s\n' "$@" >"$dir/etc/zcram.conf"
+}
+
+# gives STATUS TEXT [ARGUMENT...]: it ends so, having said TEXT, and leaves nothing.
+gives() {
+	local expected=$1 text=$2 status=0
+
+	shift 2
+	"$ZCRAMD" --root="$dir" "$@" >"$dir/said" 2>&1 || status=$?
+	[ "$status" -eq "$expected" ] || fail "status $status with $*: $(cat "$dir/said")"
+	grep -qF -- "$text" "$dir/said" || fail "\"$text\" is not said: $(cat "$dir/said")"
+	[ ! -e "$ZCRAM_RUN_DIR/zcram0" ] || fail "$ZCRAM_RUN_DIR/zcram0 is left"
+}
+
+gives 0 'Usage: zcramd ' --help
+gives 0 'zcramd ' --version
+gives 2 'give the NAME of a device'
+gives 2 'give one NAME' zcram0 zcram1
+gives 2 "unrecognized option '--nonsense'" --nonsense
+for name in zram0 zcram zcram-1 zcram01 zcram10000 ../zcram0 '' 'zcram0 '; do
+	gives 2 'not the name of a device: give zcram0, zcram1, ...' "$name"
+done
+
+gives 1 'zcramd: zcram0: there is no section [zcram0]: the configuration has none at all' zcram0
+conf '[zcram1]' '[zram3]'
+gives 1 'there is no section [zcram0] in the configuration: it has [zcram1], [zcram3]' zcram0
+conf '[zcram0]' 'zram-size = 1024' 'colour = red' 'compression-algorithm = zstd(level=99)'
+gives 1 '/etc/zcram.conf:3: [zcram0] colour' zcram0
+gives 1 '/etc/zcram.conf:4: [zcram0] compression-algorithm = zstd(level=99): no such level' zcram0
+
+conf '[zcram0]' 'zram-size = 1024' 'connections = 3' 'threads = 2' 'device = nbd9'
+gives 0 "nbdkit --foreground --unix=$ZCRAM_RUN_DIR/zcram0/nbd.sock" --check zcram0
+grep -q -- ' --threads=2 zcram size=1G .* name=zcram0$' "$dir/said"
+grep -q 'to /dev/nbd9 by 3 connections as zcram:zcram0' "$dir/said"
+grep -q '^swapon --priority 100 --options discard ' "$dir/said"
+gives 0 ' ./x.so size=1G' --check --plugin=./x.so zcram0
+conf '[zcram0]' 'fs-type = ext4' 'mount-point = /srv/x y'
+gives 0 'mkfs.ext4' --check zcram0
+grep -q '^mount -t ext4 -o discard /dev/nbdN /srv/x y$' "$dir/said"
+conf '[zcram0]' 'host-memory-limit = 1'
+gives 0 'nothing: ' --check zcram0
+gives 0 'zcramd: zcram0: not needed here: ' zcram0
+
+conf '[zcram0]'
+if [ "$(id -u)" -ne 0 ]; then
+	gives 1 'not root: attaching a device takes root' zcram0
+	exit 0
+fi
+chmod 755 "$dir" "$dir/etc"
+unprivileged=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+# Where the build is no directory for others, there is nothing to be seen.
+if "${unprivileged[@]}" "$ZCRAMD" --version >/dev/null 2>&1; then
+	said=$("${unprivileged[@]}" "$ZCRAMD" --root="$dir" zcram0 2>&1) && fail "it runs without root"
+	[ "$said" = 'zcramd: zcram0: not root: attaching a device takes root' ] || fail "$said"
+fi
+if [ ! -e /sys/module/nbd ]; then
+	# shellcheck disable=SC2016
+	gives 1 'survey: the kernel has no nbd client loaded: run `modprobe nbd`' zcram0
+fi
