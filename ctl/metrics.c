@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "ctl/metrics.h"
+
+#include <inttypes.h>
+#include <json-c/json.h>
+
+#include "common/util.h"
+#include "ctl/ctl.h"
+
+enum unit {
+	UNIT_NONE,
+	UNIT_BYTES,
+	UNIT_SECONDS, /* of nanoseconds */
+};
+
+/* A family: the statistic that it shows, and how it is called here, without "zcram_". */
+struct family {
+	const char *stat;
+	const char *name;
+	bool counter; /* or else a gauge */
+	enum unit unit;
+	const char *help;
+};
+
+static const struct family families[] = {
+	{"reads", "reads", true, UNIT_NONE, "Read requests, also those that failed."},
+	{"writes", "writes", true, UNIT_NONE, "Write requests, also those that failed."},
+	{"trims", "trims", true, UNIT_NONE, "Trim requests, also those that failed."},
+	{"zeroes", "zeroes", true, UNIT_NONE, "Zero requests, also those that failed."},
+	{"flushes", "flushes", true, UNIT_NONE, "Flush requests."},
+	{"bytes_read", "read_bytes", true, UNIT_BYTES, "Bytes read."},
+	{"bytes_written", "written_bytes", true, UNIT_BYTES, "Bytes written."},
+	{"failed_reads", "failed_reads", true, UNIT_NONE, "Read requests that failed."},
+	{"failed_writes", "failed_writes", true, UNIT_NONE,
+	 "Write, trim and zero requests that failed."},
+	{"invalid_io", "invalid_requests", true, UNIT_NONE, "Requests outside the device."},
+	{"notify_free", "dropped_pages", true, UNIT_NONE,
+	 "Pages whose content a trim or zero dropped."},
+	{"pages_same", "same_pages", false, UNIT_NONE,
+	 "Pages of one repeated word, which take no memory."},
+	{"pages_pool", "pool_pages", false, UNIT_NONE, "Pages stored in the pool."},
+	{"pages_raw", "raw_pages", false, UNIT_NONE,
+	 "Pages in the pool that are stored as they are."},
+	{"pages_filter", "filtered_pages", false, UNIT_NONE,
+	 "Pages in the pool that were shuffled before they were compressed."},
+	{"payload", "payload_bytes", false, UNIT_BYTES, "Sum of the compressed pages' lengths."},
+	{"pool", "pool_bytes", false, UNIT_BYTES,
+	 "Memory that holds compressed pages, with what is lost between them."},
+	{"pool_max", "pool_max_bytes", false, UNIT_BYTES, "The largest that the pool has been."},
+	{"mem_limit", "pool_limit_bytes", false, UNIT_BYTES,
+	 "What the pool may grow to; 0: no limit."},
+	{"reserve", "reserve_bytes", false, UNIT_BYTES, "Memory kept ready for writes."},
+	{"reserve_target", "reserve_target_bytes", false, UNIT_BYTES,
+	 "Memory that is to be kept ready for writes."},
+	{"metadata", "metadata_bytes", false, UNIT_BYTES, "Memory of the tables."},
+	{"streams", "streams_bytes", false, UNIT_BYTES,
+	 "Memory that pages are compressed and decompressed with."},
+	{"objects_compacted", "compacted_objects", true, UNIT_NONE,
+	 "Compressed pages moved within their size class."},
+	{"pages_compacted", "compacted_pages", true, UNIT_NONE,
+	 "Pages of the pool that came free by compaction."},
+	{"objects_migrated", "migrated_objects", true, UNIT_NONE,
+	 "Compressed pages moved so that an extent came free."},
+	{"extents_migrated", "migrated_extents", true, UNIT_NONE,
+	 "Extents of 2 MiB that came free by migration."},
+	{"refills", "refills", true, UNIT_NONE, "Writes that had to wait for memory."},
+	{"compress_ns", "compress_seconds", true, UNIT_SECONDS,
+	 "Time spent compressing, estimated."},
+	{"decompress_ns", "decompress_seconds", true, UNIT_SECONDS,
+	 "Time spent decompressing, estimated."},
+	{"stream_waits", "stream_waits", true, UNIT_NONE,
+	 "Requests that had to wait until another was done compressing."},
+	{"slot_waits", "slot_waits", true, UNIT_NONE,
+	 "Requests that had to wait for a page that was in use."},
+};
+
+static void print_label(FILE *out, const char *name, const char *value)
+{
+	fprintf(out, "%s=\"", name);
+	for (; *value; value++) {
+		if (*value == '\n')
+			fputs("\\n", out);
+		else if (*value == '"' || *value == '\\')
+			fprintf(out, "\\%c", *value);
+		else
+			fputc(*value, out);
+	}
+	fputc('"', out);
+}
+
+static void print_head(FILE *out, const char *name, const char *type, enum unit unit,
+		       const char *help)
+{
+	fprintf(out, "# TYPE zcram_%s %s\n", name, type);
+	if (unit != UNIT_NONE)
+		fprintf(out, "# UNIT zcram_%s %s\n", name,
+			unit == UNIT_BYTES ? "bytes" : "seconds");
+	fprintf(out, "# HELP zcram_%s %s\n", name, help);
+}
+
+/* "zcram_NAME{device="..."} ", to be followed by a value. */
+static void print_name(FILE *out, const char *name, const char *suffix,
+		       const struct ctl_device *device)
+{
+	fprintf(out, "zcram_%s%s{", name, suffix);
+	print_label(out, "device", device->name);
+	fputs("} ", out);
+}
+
+static void print_family(FILE *out, const struct family *family, const struct ctl_device *devices,
+			 size_t count)
+{
+	print_head(out, family->name, family->counter ? "counter" : "gauge", family->unit,
+		   family->help);
+	for (size_t i = 0; i < count; i++) {
+		struct json_object *stats = json_object_object_get(devices[i].stat, "stats");
+		struct json_object *value = json_object_object_get(stats, family->stat);
+		uint64_t number = json_object_get_uint64(value);
+
+		if (!value)
+			continue;
+		print_name(out, family->name, family->counter ? "_total" : "", &devices[i]);
+		if (family->unit == UNIT_SECONDS)
+			fprintf(out, "%" PRIu64 ".%09" PRIu64 "\n", number / 1000000000,
+				number % 1000000000);
+		else
+			fprintf(out, "%" PRIu64 "\n", number);
+	}
+}
+
+/* What stands beside the statistics in the answer. */
+static void print_answer(FILE *out, const struct ctl_device *devices, size_t count)
+{
+	static const char *const texts[] = {"version", "algorithm", "filter", "compact"};
+
+	print_head(out, "device", "info", UNIT_NONE, "Settings of the device.");
+	for (size_t i = 0; i < count; i++) {
+		if (!devices[i].stat)
+			continue;
+		fputs("zcram_device_info{", out);
+		print_label(out, "device", devices[i].name);
+		for (size_t t = 0; t < ARRAY_SIZE(texts); t++) {
+			fputc(',', out);
+			print_label(out, texts[t], ctl_stat_text(devices[i].stat, texts[t]));
+		}
+		fputs("} 1\n", out);
+	}
+	print_head(out, "size_bytes", "gauge", UNIT_BYTES, "Size of the device.");
+	for (size_t i = 0; i < count; i++) {
+		if (!devices[i].stat)
+			continue;
+		print_name(out, "size_bytes", "", &devices[i]);
+		fprintf(out, "%" PRIu64 "\n", ctl_stat_number(devices[i].stat, "size"));
+	}
+}
+
+void ctl_metrics_print(FILE *out, const struct ctl_device *devices, size_t count)
+{
+	print_head(out, "up", "gauge", UNIT_NONE, "Whether the device's server answers.");
+	for (size_t i = 0; i < count; i++) {
+		print_name(out, "up", "", &devices[i]);
+		fprintf(out, "%d\n", devices[i].error == 0);
+	}
+	print_answer(out, devices, count);
+	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
+		print_family(out, &families[i], devices, count);
+	fputs("# EOF\n", out);
+}
+
+static int run(struct ctl_args *args)
+{
+	struct ctl_device *devices;
+	int status, failed = CTL_OK;
+	size_t count;
+
+	if (ctl_next_option(args) < 0)
+		return args->status;
+	status = ctl_devices_find(args->operands, args->count, &devices, &count);
+	if (status != CTL_OK)
+		return status;
+	ctl_metrics_print(stdout, devices, count);
+	for (size_t i = 0; i < count; i++) {
+		if (devices[i].error < 0)
+			failed = ctl_device_failed(&devices[i], devices[i].error, devices[i].why);
+	}
+	ctl_devices_free(devices, count);
+	status = ctl_flush();
+	return status != CTL_OK ? status : failed;
+}
+
+const struct ctl_command ctl_metrics = {
+	.name = "metrics",
+	.operands = "[DEVICE...]",
+	.summary = "statistics as OpenMetrics text, for monitoring",
+	.run = run,
+};

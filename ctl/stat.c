@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* stat: all that a device's server says of itself. */
+#include <errno.h>
+#include <json-c/json.h>
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "ctl/ctl.h"
+#include "ctl/devices.h"
+
+static const struct ctl_option options[] = {
+	{'J', "json", NULL, "print JSON"},
+	{0},
+};
+
+/* "name: value" lines; those of an object inside have its name before theirs, and a point. */
+static void print_lines(struct json_object *object, const char *prefix, const char *point)
+{
+	json_object_object_foreach(object, key, value)
+	{
+		if (json_object_is_type(value, json_type_object))
+			print_lines(value, key, ".");
+		else
+			printf("%s%s%s: %s\n", prefix, point, key,
+			       value ? json_object_get_string(value) : "-");
+	}
+}
+
+static int add_node(struct ctl_device *device)
+{
+	char node[32];
+	struct json_object *value = NULL;
+
+	if (device->index >= 0) {
+		snprintf(node, sizeof(node), "/dev/nbd%d", device->index);
+		value = json_object_new_string(node);
+	}
+	return json_object_object_add(device->stat, "device", value);
+}
+
+static int print_stat(struct ctl_device *device, bool json)
+{
+	if (!json_object_is_type(device->stat, json_type_object))
+		return ctl_device_failed(device, -EPROTO, NULL);
+	if (add_node(device) < 0)
+		return ctl_device_failed(device, -ENOMEM, NULL);
+	if (json)
+		puts(json_object_to_json_string_ext(device->stat, JSON_C_TO_STRING_PRETTY |
+									  JSON_C_TO_STRING_SPACED));
+	else
+		print_lines(device->stat, "", "");
+	return ctl_flush();
+}
+
+static int run(struct ctl_args *args)
+{
+	struct ctl_device *devices;
+	size_t count;
+	bool json = false;
+	int opt, status;
+
+	while ((opt = ctl_next_option(args)) > 0)
+		json = true;
+	if (opt < 0 || !ctl_operands_fit(args, 1, 1))
+		return args->status;
+	status = ctl_devices_find(args->operands, 1, &devices, &count);
+	if (status != CTL_OK)
+		return status;
+	if (devices->error < 0)
+		status = ctl_device_failed(devices, devices->error, devices->why);
+	else
+		status = print_stat(devices, json);
+	ctl_devices_free(devices, count);
+	return status;
+}
+
+const struct ctl_command ctl_stat = {
+	.name = "stat",
+	.operands = "DEVICE",
+	.summary = "all settings and statistics of a device",
+	.options = options,
+	.run = run,
+};

@@ -1,0 +1,93 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: BSD-3-Clause
+# Description: statistics, settings, compaction, metrics and the live view of a server at work.
+. "$(dirname "$0")/lib.sh"
+require nbdcopy
+
+checker=$(dirname "$0")/openmetrics.py
+
+# The same from stat, as text and as JSON, and from the server on a signal.
+check_stat() {
+	local name
+
+	get_stats
+	ctl stat zcram0 >"$dir/stat"
+	ctl stat --json zcram0 >"$dir/json"
+	for name in bytes_written pages_pool pages_same payload writes; do
+		grep -qx "stats.$name: ${S[$name]}" "$dir/stat" || fail "$name: $(cat "$dir/stat")"
+		equal "$name in JSON" "$(json "j['stats']['$name']" <"$dir/json")" "${S[$name]}"
+	done
+	equal "names of statistics" "$(grep -c '^stats\.' "$dir/stat")" ${#S[@]}
+}
+
+# setting KEY VALUE
+setting() {
+	ctl stat zcram0 | grep -qxF "$1: $2" || fail "$1 is $(ctl stat zcram0 | grep "^$1:"), not $2"
+}
+
+serve_named zcram0 size=256M
+write_data $((40 << 20))
+check_stat
+setting name zcram0
+setting size $((256 << 20))
+setting pid "$server"
+setting device -
+
+equal "what set prints" "$(ctl set zcram0 'algorithm=lz4(level=3)' mem-limit=200M)" ""
+setting algorithm 'lz4(level=3)'
+setting mem-limit $((200 << 20))
+setting filter auto
+ctl set "$run/zcram0/control" filter=none compact=off mem-limit=0
+setting filter none
+setting compact off
+setting mem-limit 0
+# The server says what is wrong, and nothing is changed.
+status=0
+ctl set zcram0 compact=auto algorithm=lzo 2>"$dir/err" || status=$?
+equal "status of a bad value" $status 1
+equal "lines" "$(wc -l <"$dir/err")" 1
+grep -q '^zcramctl: zcram0: .*algorithm.*lz4.*zstd' "$dir/err" || fail "$(cat "$dir/err")"
+setting compact off
+setting algorithm 'lz4(level=3)'
+
+# Overwritten by what is smaller, half-empty zspages are left behind, and compaction frees some.
+head -c $((40 << 20)) "$dir/data" | tr 'a-zA-Z0-9' '\0\0\0' >"$dir/smaller"
+nbdcopy "$dir/smaller" "$uri"
+get_stats
+before=${S[pool]}
+ctl compact zcram0 >"$dir/compact"
+grep -qE '^zcram0: pool [0-9.]+[KMG] before, [0-9.]+[KMG] after: [0-9.]+[BKMG] freed$' \
+	"$dir/compact" || fail "$(cat "$dir/compact")"
+get_stats
+[ "${S[pool]}" -le "$before" ] || fail "compaction took memory: $before, ${S[pool]}"
+
+ctl metrics >"$dir/metrics"
+python3 "$checker" <"$dir/metrics"
+get_stats
+grep -qx "zcram_written_bytes_total{device=\"zcram0\"} ${S[bytes_written]}" "$dir/metrics" ||
+	fail "$(cat "$dir/metrics")"
+grep -qx "zcram_pool_bytes{device=\"zcram0\"} ${S[pool]}" "$dir/metrics"
+grep -q "^zcram_device_info{.*algorithm=\"lz4(level=3)\".*} 1$" "$dir/metrics"
+
+ctl top --once >"$dir/top"
+grep -q '^zcram   zcram0  not attached  lz4(level=3)  filter none  compact off$' "$dir/top" ||
+	fail "$(cat "$dir/top")"
+grep -q "process $server " "$dir/top" || fail "$(cat "$dir/top")"
+grep -q '^memory  ' "$dir/top" && grep -q '^objects ' "$dir/top"
+grep -q 'zs-keeper  *keeps memory ready' "$dir/top" || fail "$(cat "$dir/top")"
+[ "$(wc -L <"$dir/top")" -le 80 ] || fail "wider than 80: $(cat "$dir/top")"
+ctl top --batch --count 3 --interval 0.1 zcram0 >"$dir/top"
+equal "views" "$(grep -c '^zcram   zcram0' "$dir/top")" 3
+refused 2 "top: standard input and output are no terminal: give --batch" top
+
+# One that hangs beside it: what is there to say is said of the other.
+mkdir "$run/zcram1"
+hang "$run/zcram1/control"
+status=0
+ctl metrics >"$dir/metrics" 2>"$dir/err" || status=$?
+equal "status of metrics with one that hangs" $status 1
+python3 "$checker" <"$dir/metrics"
+grep -qx 'zcram_up{device="zcram0"} 1' "$dir/metrics"
+grep -qx 'zcram_up{device="zcram1"} 0' "$dir/metrics"
+ctl metrics zcram0 | python3 "$checker"
+stop
