@@ -230,6 +230,19 @@ static bool is_keepers(struct zs_pool *pool, const struct zs_class *c)
 	       load_relaxed(&pool->arena.reserve) > 0 && arena_allows(&pool->arena, c->pages);
 }
 
+/*
+ * At the limit a swapping kernel sends one write after the other: what the last compaction has not
+ * found the next one will not find either, not so soon.
+ */
+#define ROOM_AGAIN_MS 250
+
+static bool room_was_made(struct zs_pool *pool)
+{
+	uint64_t made = load_relaxed(&pool->room_made);
+
+	return made != 0 && os_now() - made < ROOM_AGAIN_MS * UINT64_C(1000000);
+}
+
 int zs_refill(struct zs_pool *pool, size_t len)
 {
 	struct zs_class *c = zs_class_of(pool, len);
@@ -239,6 +252,8 @@ int zs_refill(struct zs_pool *pool, size_t len)
 	if (is_keepers(pool, c))
 		return await_keeper(pool, c);
 	r = refill(pool, c);
+	if (r == -ENOSPC && room_was_made(pool))
+		return r;
 	if (r == -ENOSPC) {
 		/* Pages that no cell of another class has reached are better used here. */
 		keeper_trim(pool, TRIM_ALL);

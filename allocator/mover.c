@@ -76,27 +76,35 @@ void *mover_main(void *opaque)
 	return NULL;
 }
 
-/* All that can be done by moving objects. */
+/* All that can be done by moving objects. Mover lock. */
 static void compact_all(struct zs_pool *pool)
 {
-	pthread_mutex_lock(&pool->mover_lock);
 	lower_pass(pool);
 	compact_pass(pool, true);
 	migrate_pass(pool);
 	lift_pass(pool);
 	compact_squeeze(pool);
-	pthread_mutex_unlock(&pool->mover_lock);
 }
 
 void mover_make_room(struct zs_pool *pool)
 {
-	compact_all(pool);
-	keeper_trim(pool, TRIM_ALL);
+	uint64_t asked = os_now();
+
+	pthread_mutex_lock(&pool->mover_lock);
+	/* Not once for each of those who have been waiting for the lock. */
+	if (load_relaxed(&pool->room_made) < asked) {
+		compact_all(pool);
+		keeper_trim(pool, TRIM_ALL);
+		store_relaxed(&pool->room_made, os_now());
+	}
+	pthread_mutex_unlock(&pool->mover_lock);
 }
 
 void zs_compact(struct zs_pool *pool)
 {
+	pthread_mutex_lock(&pool->mover_lock);
 	compact_all(pool);
+	pthread_mutex_unlock(&pool->mover_lock);
 	keeper_trim(pool, TRIM_GENTLY);
 	keeper_release_gently(pool);
 }

@@ -198,6 +198,7 @@ struct zs_pool {
 	uint32_t keeper_idle; /* atomic: it sleeps until it is poked */
 	struct parking given; /* where writes wait for what the keeper commits */
 	pthread_mutex_t mover_lock, keeper_lock;
+	uint64_t room_made; /* when all was last compacted for a write; os_now(); atomic */
 	/* Statistics: relaxed atomics. */
 	uint64_t objects_compacted, pages_compacted, objects_migrated, extents_migrated, refills;
 	struct zs_class classes[ZS_MAX_CLASSES];
