@@ -135,8 +135,11 @@ static void test_all_classes_share(void **state)
 	stats = stats_of(device);
 	assert_true(fault_disarm());
 	assert_true(n < PAGES);
-	/* With a zspage for each class it would be a quarter. */
-	assert_in_range(stats.payload, reserve * PAGE * 6 / 10, reserve * PAGE);
+	/*
+	 * Cells are up to a half larger than what is in them, and not every cell is found: half of
+	 * the reserve at least. With a zspage for each class it would be a quarter.
+	 */
+	assert_in_range(stats.payload, reserve * PAGE / 2, reserve * PAGE);
 	assert_valid(device);
 	for (uint64_t k = 0; k < n; k++) {
 		make(k, lens[k], page);
