@@ -19,7 +19,7 @@ static const struct ctl_option common_options[] = {
 	{0},
 };
 
-static void complain(const char *format, va_list args)
+__attribute__((format(printf, 1, 0))) static void complain(const char *format, va_list args)
 {
 	fputs("zcramctl: ", stderr);
 	vfprintf(stderr, format, args);

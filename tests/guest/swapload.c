@@ -7,11 +7,14 @@
  * Anonymous memory is filled by several threads with pages as processes have them, each different
  * and known from the seed, its number, and the pass that wrote it. Then, in every pass, each thread
  * visits its pages in random order (in short runs, as programs do): it checks every byte, and writes
- * half of them anew. What is wrong is named, with exit status 1.
+ * half of them anew. What is wrong is named, with exit status 1. On SIGTERM every thread checks what it
+ * has once more, from the next pass on, and that is all.
  */
 #include <err.h>
 #include <inttypes.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +38,13 @@ struct load {
 	unsigned int threads, passes;
 	uint8_t corpus[CORPUS_PAGES][PAGE];
 };
+
+static volatile sig_atomic_t enough; /* SIGTERM has come */
+
+static void on_term(int signal)
+{
+	enough = 1;
+}
 
 struct worker {
 	pthread_t thread;
@@ -140,7 +150,7 @@ static void check_page(const struct load *load, uint64_t page, unsigned int pass
 	     pass, page, at, actual[at], expected[at], written, load->seed);
 }
 
-static void visit(const struct worker *worker, unsigned int pass, const uint32_t *order)
+static void visit(const struct worker *worker, unsigned int pass, bool write, const uint32_t *order)
 {
 	const struct load *load = worker->load;
 	uint8_t expected[PAGE];
@@ -150,7 +160,7 @@ static void visit(const struct worker *worker, unsigned int pass, const uint32_t
 
 		if (pass > 0)
 			check_page(load, page, pass, expected);
-		if (pass < load->passes && is_rewritten(load, page, pass))
+		if (write && is_rewritten(load, page, pass))
 			make_page(load, page, pass, load->memory + page * PAGE);
 	}
 }
@@ -173,13 +183,15 @@ static void *work(void *opaque)
 	uint64_t runs = worker->pages / RUN;
 	struct rng rng = rng_make(rng_mix(worker->load->seed + worker->first));
 	uint32_t *order = malloc(runs * sizeof(*order));
+	bool write = true;
 
 	if (order == NULL)
 		err(EXIT_FAILURE, "malloc");
 	for (uint64_t i = 0; i < runs; i++)
 		order[i] = (uint32_t)i;
-	for (unsigned int pass = 0; pass <= worker->load->passes; pass++) {
-		visit(worker, pass, order);
+	for (unsigned int pass = 0; write; pass++) {
+		write = pass < worker->load->passes && (pass == 0 || !enough);
+		visit(worker, pass, write, order);
 		shuffle(order, runs, &rng);
 	}
 	free(order);
@@ -222,6 +234,7 @@ static double now(void)
 int main(int argc, char **argv)
 {
 	static struct load load;
+	struct sigaction action = {.sa_handler = on_term, .sa_flags = SA_RESTART};
 	struct rusage usage;
 	uint64_t mib;
 	double since;
@@ -230,7 +243,7 @@ int main(int argc, char **argv)
 		errx(EXIT_FAILURE, "usage: %s MIB THREADS PASSES [SEED]", argv[0]);
 	mib = number("MIB", argv[1], 1 << 20);
 	load.threads = (unsigned int)number("THREADS", argv[2], MAX_THREADS);
-	load.passes = (unsigned int)number("PASSES", argv[3], 1000);
+	load.passes = (unsigned int)number("PASSES", argv[3], 60000);
 	if (mib == 0 || load.threads == 0 || load.passes == 0)
 		errx(EXIT_FAILURE, "MIB, THREADS and PASSES must not be 0");
 	load.seed = argc == 5 ? number("SEED", argv[4], UINT64_MAX) : test_seed(0);
@@ -240,6 +253,7 @@ int main(int argc, char **argv)
 	if (load.memory == MAP_FAILED)
 		err(EXIT_FAILURE, "mmap");
 
+	sigaction(SIGTERM, &action, NULL);
 	make_corpus(&load);
 	since = now();
 	run(&load);

@@ -60,11 +60,12 @@ logged '/etc/zcram.conf:2: [zcram0] filter = maybe: '
 logged 'what was in force before stays so'
 
 # Stop with a running program's memory in it.
-squeezed swapload 80 2 40 &
+squeezed swapload 80 2 60000 &
 load=$!
 push_out 20000
 stop_zcramd
 [ -e "/proc/$load" ] || fail "the load was done before swapoff was"
 nothing_left
 logged stopped
+kill -TERM "$load"
 wait "$load"
