@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Description: btrfs on the kernel's device: fio verifies, fstrim gives memory back, check is clean.
 # Memory: 384
+# Kernels: 6.12
 . "$(dirname "$0")/lib.sh"
 
 serve -- size=512M

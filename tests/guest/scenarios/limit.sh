@@ -4,6 +4,7 @@
 # server lives, nothing dies but what the OOM killer takes, and what is stored reads back right.
 # Limit: 400
 # The kernel may say: Write-error on swap-device|I/O error, dev nbd0|blocked for more than
+# Kernels: 6.12
 . "$(dirname "$0")/lib.sh"
 
 serve -- size=1G mem-limit=16M

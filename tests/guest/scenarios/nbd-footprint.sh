@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Description: the NBD test of what an idle server holds, all of it locked.
 # Memory: 512
+# Kernels: 6.12
 export ZCRAM_HOLD=/usr/lib/zcram-tests/hold
 ZCRAM_PLUGIN=$(nbdkit --dump-config | sed -n 's/^plugindir=//p')/nbdkit-zcram-plugin.so
 export ZCRAM_PLUGIN

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Description: the NBD test of lock= where all can be locked and marked: lock=on must start.
 # Memory: 512
+# Kernels: 6.1
 export ZCRAM_HOLD=/usr/lib/zcram-tests/hold
 ZCRAM_PLUGIN=$(nbdkit --dump-config | sed -n 's/^plugindir=//p')/nbdkit-zcram-plugin.so
 export ZCRAM_PLUGIN

@@ -68,11 +68,22 @@ hold() {
 		sum before
 		exec 3<>/run/$name.go
 		echo 4M >/sys/fs/cgroup/system.slice/$name.service/memory.high
+		: >/run/$name.squeezed
 		read -r word <&3
 		sum sum
 	EOF
 	systemd-run --quiet --unit="$name" bash "/run/$name"
+	# It may be swapped out before it gives up its memory; release must come after that.
+	until [ -e "/run/$name.squeezed" ]; do
+		sleep 0.2
+	done
 	until_swapped $((before + 12000))
+}
+
+# 12 MiB of programs, in the file system, and so not in the image's.
+make_content() {
+	tar -cf - -C /usr bin lib/x86_64-linux-gnu 2>/dev/null | head -c 12M >/srv/fast/content || true
+	ln -sf /srv/fast/content /run/content
 }
 
 # The memory of a service is its own again: release NAME
@@ -177,8 +188,7 @@ equal "the server after an upgrade" "$(cat $run/pid)" "$server"
 
 # --- Stop while a service's memory is swapped out: all of it is read back.
 
-tar -cf - -C /usr bin lib/x86_64-linux-gnu 2>/dev/null | head -c 12M >/srv/fast/content || true
-ln -s /srv/fast/content /run/content
+make_content
 hold one
 release one
 systemctl stop $unit
@@ -236,6 +246,7 @@ systemctl daemon-reload
 
 # --- Down, while a file in memory is swapped out, which no service's end gives back.
 
+make_content
 before=$(swap_used)
 for number in 1 2 3; do
 	systemd-run --quiet -p Type=oneshot -p MemoryHigh=4M \

@@ -4,6 +4,7 @@
 # is in use or that zcramd runs.
 # Memory: 256
 # Limit: 200
+# Kernels: 6.12
 . "$(dirname "$0")/lib.sh"
 . "$(dirname "$0")/zcramd.sh"
 

@@ -6,6 +6,7 @@
 # Limit: 200
 # The kernel may say: block nbd0: Receive control failed
 # shellcheck source=SCRIPTDIR/../lib.sh
+# Kernels: 6.1
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=SCRIPTDIR/../zcramd.sh
 . "$(dirname "$0")/zcramd.sh"

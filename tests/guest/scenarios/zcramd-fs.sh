@@ -5,6 +5,7 @@
 # Memory: 512
 # Limit: 300
 # shellcheck source=SCRIPTDIR/../lib.sh
+# Kernels: 6.1
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=SCRIPTDIR/../zcramd.sh
 . "$(dirname "$0")/zcramd.sh"

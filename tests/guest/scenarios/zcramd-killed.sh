@@ -6,6 +6,7 @@
 # Limit: 200
 # The kernel may say: block nbd0|I/O error|[Rr]ead-error on swap-device|[Ww]rite-error on swap-device|EXT4-fs
 # shellcheck source=SCRIPTDIR/../lib.sh
+# Kernels: 6.12
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=SCRIPTDIR/../zcramd.sh
 . "$(dirname "$0")/zcramd.sh"

@@ -9,9 +9,7 @@
 # shellcheck source=SCRIPTDIR/../zcramd.sh
 . "$(dirname "$0")/zcramd.sh"
 
-# What zcramd's hints and the manual advise.
-sysctl -qw vm.page-cluster=0 vm.watermark_boost_factor=0 vm.min_free_kbytes=8192
-conf '[zcram0]' 'zram-size = 1024' 'reserve = 16M'
+conf '[zcram0]' 'zram-size = 1024'
 start
 faults=$(major_faults)
 swapload 640 4 1
