@@ -293,8 +293,10 @@ void zs_free(struct zs_pool *pool, zs_ref ref)
 	if (look)
 		c->frees = 0;
 	pthread_mutex_unlock(&c->lock);
-	if (unlikely(look))
+	if (unlikely(look)) {
+		store_relaxed(&pool->room_made, 0); /* there may be room to be made again */
 		mover_look(pool);
+	}
 	if (unlikely(emptied))
 		keeper_look(pool, false);
 }

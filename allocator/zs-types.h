@@ -198,7 +198,8 @@ struct zs_pool {
 	uint32_t keeper_idle; /* atomic: it sleeps until it is poked */
 	struct parking given; /* where writes wait for what the keeper commits */
 	pthread_mutex_t mover_lock, keeper_lock;
-	uint64_t room_made; /* when all was last compacted for a write; os_now(); atomic */
+	/* When all was last compacted for a write, as os_now() has it; 0: much was freed since. Atomic. */
+	uint64_t room_made;
 	/* Statistics: relaxed atomics. */
 	uint64_t objects_compacted, pages_compacted, objects_migrated, extents_migrated, refills;
 	struct zs_class classes[ZS_MAX_CLASSES];
