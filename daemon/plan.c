@@ -14,22 +14,33 @@
  * in the server.
  */
 #define MOST_CONNECTIONS 4
-/* A thread (de)compresses one request; a connection's requests come from one CPU, or a few. */
-#define THREADS_PER_CONNECTION 4
+/* A thread (de)compresses one request. Twice the CPUs, since some wait for what is to be sent. */
+#define THREADS_A_CPU 2
+#define LEAST_THREADS 4
+#define MOST_THREADS  16
 
 /* nbdkit and its options, control=, name=, and the NULL behind. */
 #define FIXED_ARGUMENTS 9
 
+/*
+ * Swap has one: the kernel receives on each by a work item that never ends (nbd's recv_work). When it
+ * is short of memory, a single rescuer thread may get the items of several connections, and never
+ * comes to the second; whoever waits for an answer on that one waits for ever.
+ */
 unsigned int zcramd_connections(const struct zcramd *z)
 {
 	if (z->device->connections > 0)
 		return z->device->connections;
-	return (unsigned int)min_u64(z->host.cpus, MOST_CONNECTIONS);
+	return z->device->swap ? 1 : (unsigned int)min_u64(z->host.cpus, MOST_CONNECTIONS);
 }
 
 unsigned int zcramd_threads(const struct zcramd *z)
 {
-	return z->device->threads > 0 ? z->device->threads : THREADS_PER_CONNECTION;
+	uint64_t threads = z->host.cpus * (uint64_t)THREADS_A_CPU / zcramd_connections(z);
+
+	if (z->device->threads > 0)
+		return z->device->threads;
+	return (unsigned int)min_u64(max_u64(threads, LEAST_THREADS), MOST_THREADS);
 }
 
 void zcramd_free_argv(char **argv)
