@@ -8,6 +8,7 @@
 # Append: SYSTEMD_COLORS=0
 # Memory: 256
 # Limit: 400
+# Kernels: 6.12
 . "$(dirname "$0")/lib.sh"
 
 unit=zcram@zcram0.service
