@@ -27,7 +27,9 @@
  *	slot lock	pins an object					the owner's
  *	class lock	lists and cells of one size class		struct zs_class
  *	arena lock	page bitmaps, counts, free descriptors		struct zs_arena
+ *	headroom lock	reading what the kernel has at hand		struct zs_arena
  *
+ * The headroom lock is never taken under a slot, class or arena lock: who has it reads a file.
  * Under a class lock slot locks are only *tried* (zs_owner_ops.relocate). Nobody holds two class
  * locks. Under class and arena locks nothing allocates, logs or blocks, and the kernel is entered
  * at most to wake a thread.

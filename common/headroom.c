@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "common/headroom.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
