@@ -72,6 +72,14 @@ void keeper_look(struct zs_pool *pool, bool now)
 		worker_poke(&pool->keeper);
 }
 
+/* N pages more of the reserve; where the kernel has not as many at hand, one. */
+static int commit_some(struct zs_pool *pool, unsigned int n)
+{
+	int r = arena_commit_spare(&pool->arena, n);
+
+	return r == -ENOMEM && n > 1 ? arena_commit_spare(&pool->arena, 1) : r;
+}
+
 int keeper_fill(struct zs_pool *pool)
 {
 	uint32_t have;
@@ -81,8 +89,7 @@ int keeper_fill(struct zs_pool *pool)
 	       !load_relaxed(&pool->keeper.stop)) {
 		unsigned int most = have < reserve(pool) / 2 ? SMALL_BATCH : BATCH;
 
-		r = arena_commit_spare(&pool->arena,
-				       (unsigned int)min_u64(reserve(pool) - have, most));
+		r = commit_some(pool, (unsigned int)min_u64(reserve(pool) - have, most));
 		if (r == 0)
 			parking_notify(&pool->given, true);
 	}

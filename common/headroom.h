@@ -11,11 +11,12 @@
 #define ZCRAM_HEADROOM_H
 
 #include <pthread.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 
 struct headroom {
+	unsigned int
+		urgent; /* quarters of min that are held back from real-time threads; constant */
 	pthread_mutex_t lock; /* the rest; nothing else is locked under it */
 	FILE *zones;	      /* /proc/zoneinfo; NULL: not known, all is granted */
 	char buffer[4096];
@@ -30,13 +31,13 @@ void headroom_destroy(struct headroom *headroom);
 
 /*
  * Pages that the kernel would give the calling thread at once. From threads of a real-time policy it
- * holds a quarter less back (Linux 6.1; later kernels, up to a half); so what is there for them nobody
- * takes before them. For others a quarter more is left, since others may be faster. Does not
+ * holds a quarter less back, and since Linux 6.3 a half; so what is there for them nobody of ordinary
+ * policy takes before them. For others a quarter more is left, since others may be faster. Does not
  * allocate; may wait for another caller to have read.
  */
 uint64_t headroom_pages(struct headroom *headroom);
 
-/* The same of a text like /proc/zoneinfo's. URGENT: for a thread of a real-time policy. */
-uint64_t headroom_read(FILE *zones, bool urgent);
+/* The same of a text like /proc/zoneinfo's, for whom QUARTERS of the zones' min are held back. */
+uint64_t headroom_read(FILE *zones, unsigned int quarters);
 
 #endif
