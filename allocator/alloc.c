@@ -84,7 +84,7 @@ static int alloc_shorter(struct zs_pool *pool, struct zs_class *c, uint32_t owne
 /*
  * With some hundred classes, the first object of each would take a zspage of up to 16 pages, and few
  * objects the whole reserve of a pool that cannot have more at once. Then the room of the next
- * larger classes is used up first.
+ * larger classes is used up first, and what is opened is the shortest zspage among theirs.
  */
 static bool is_scarce(struct zs_pool *pool)
 {
@@ -94,17 +94,24 @@ static bool is_scarce(struct zs_pool *pool)
 	       load_relaxed(&a->spare) < load_relaxed(&a->reserve) / 2;
 }
 
-/* A cell that has memory, in the class or in one whose cells are up to a half larger. */
-static int alloc_scarce(struct zs_pool *pool, struct zs_class *c, uint32_t owner, zs_ref *ret_ref)
+/* A cell in the class or in one whose cells are up to a half larger. */
+static int alloc_scarce(struct zs_pool *pool, struct zs_class *own, uint32_t owner, zs_ref *ret_ref)
 {
-	unsigned int most = c->cell + c->cell / 2;
-	struct zs_class *own = c;
+	const struct zs_class *end = &pool->classes[pool->raw_class];
+	unsigned int most = own->cell + own->cell / 2;
+	struct zs_class *c = own, *shortest = own;
 	int r = alloc_in(pool, c, owner, 0, ret_ref);
 
-	while (r == -EAGAIN && ++c < &pool->classes[pool->raw_class] && c->cell <= most) {
+	while (r == -EAGAIN && ++c < end && c->cell <= most) {
+		if (c->pages < shortest->pages)
+			shortest = c;
 		/* Whether there is room is read without the lock: a hint. */
 		if (load_relaxed(&c->room) > 0)
 			r = alloc_in(pool, c, owner, ALLOC_FALLBACK, ret_ref);
+	}
+	if (r == -EAGAIN && shortest != own) {
+		c = shortest;
+		r = alloc_in(pool, c, owner, ALLOC_FALLBACK | ALLOC_OPEN, ret_ref);
 	}
 	if (c != own)
 		fell_back(pool, own);
