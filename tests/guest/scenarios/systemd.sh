@@ -142,10 +142,19 @@ check_process() {
 	equal "Max core of $1" "$(awk '/^Max core/ { print $5 }' "/proc/$1/limits")" 0
 }
 
+# check_urgent PID: the thread that takes memory for the pool may have what is kept for real-time tasks
+check_urgent() {
+	local keeper
+
+	keeper=$(grep -lx zs-keeper "/proc/$1/task"/*/comm) || fail "$1 has no keeper"
+	equal "the policy of the keeper" "$(sed 's/.*) //' "${keeper%comm}stat" | cut -d' ' -f39)" 2
+}
+
 zcramd=$(property $unit MainPID)
 server=$(cat $run/pid)
 check_process "$zcramd"
 check_process "$server"
+check_urgent "$server"
 equal "memory.swap.max" "$(cat "/sys/fs/cgroup$(property $unit ControlGroup)/memory.swap.max")" 0
 [ "$(readlink "/proc/$server/ns/mnt")" != "$(readlink /proc/1/ns/mnt)" ] || fail "it sees all files"
 nsenter -t "$server" -m sh -c '! echo x >/etc/x' 2>/dev/null || fail "the server can write to /etc"

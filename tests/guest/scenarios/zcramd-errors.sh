@@ -101,9 +101,9 @@ ends 0
 nothing_left
 
 # What it hints at.
-sysctl -qw vm.page-cluster=3
+sysctl -qw vm.watermark_boost_factor=15000
 start
-logged 'vm.page-cluster is 3: the kernel reads 8 pages where one is wanted'
+logged 'vm.watermark_boost_factor is not 0'
 stop_zcramd
 nothing_left
 
