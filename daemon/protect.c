@@ -66,17 +66,11 @@ static char read_first(const char *root, const char *path)
 
 void protect_advise(const char *root)
 {
-	char cluster = read_first(root, "/proc/sys/vm/page-cluster");
 	char boost = read_first(root, "/proc/sys/vm/watermark_boost_factor");
 
 	if (read_first(root, "/sys/module/zswap/parameters/enabled") == 'Y')
 		report(LOG_WARNING, "zswap is on: pages are compressed twice; turn it off: "
 				    "echo N >/sys/module/zswap/parameters/enabled");
-	if (cluster >= '1' && cluster <= '9')
-		report(LOG_INFO,
-		       "vm.page-cluster is %c: the kernel reads %d pages where one is wanted; 0 "
-		       "suits a device in RAM: sysctl vm.page-cluster=0",
-		       cluster, 1 << (cluster - '0'));
 	if (boost >= '1' && boost <= '9')
 		report(LOG_INFO,
 		       "vm.watermark_boost_factor is not 0: the kernel keeps more memory from the "

@@ -38,9 +38,8 @@ static const char *advice(const char *root)
 	return said;
 }
 
-#define ZSWAP	"/sys/module/zswap/parameters/enabled"
-#define CLUSTER "/proc/sys/vm/page-cluster"
-#define BOOST	"/proc/sys/vm/watermark_boost_factor"
+#define ZSWAP "/sys/module/zswap/parameters/enabled"
+#define BOOST "/proc/sys/vm/watermark_boost_factor"
 
 static void test_advice(void **state)
 {
@@ -48,23 +47,17 @@ static void test_advice(void **state)
 
 	assert_string_equal(advice(*state), "");
 	tree_file(*state, ZSWAP, "N\n");
-	tree_file(*state, CLUSTER, "0\n");
 	tree_file(*state, BOOST, "0\n");
 	assert_string_equal(advice(*state), "");
 	tree_file(*state, ZSWAP, "Y\n");
 	said = advice(*state);
 	assert_non_null(strstr(said, "zcramd: zcram0: zswap is on: pages are compressed twice"));
-	assert_null(strstr(said, "page-cluster"));
+	assert_null(strstr(said, "watermark"));
 	tree_file(*state, ZSWAP, "N\n");
-	tree_file(*state, CLUSTER, "3\n");
-	said = advice(*state);
-	assert_non_null(strstr(said, "vm.page-cluster is 3: the kernel reads 8 pages"));
-	assert_null(strstr(said, "zswap"));
-	tree_file(*state, CLUSTER, "0\n");
 	tree_file(*state, BOOST, "15000\n");
 	said = advice(*state);
 	assert_non_null(strstr(said, "vm.watermark_boost_factor is not 0"));
-	assert_null(strstr(said, "page-cluster"));
+	assert_null(strstr(said, "zswap"));
 }
 
 static void test_memory(void **state)
