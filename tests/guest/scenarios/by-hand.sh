@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Description: swap by hand, as the manual pages say: 2.5 times the memory of the machine is filled
 # and checked by four threads; the server has every mark, and nothing of it is ever swapped or read in.
-# by-hand.sh [SEED] [CONNECTIONS] [PASSES] [ALGORITHM]
+# by-hand.sh [SEED] [CONNECTIONS] [PASSES] [ALGORITHM] [MIB] [DENSE]
 # Memory: 256
 # Limit: 600
 . "$(dirname "$0")/lib.sh"
 
 seed=${1:-1} connections=${2:-2} passes=${3:-1} algorithm=${4:-zstd}
+mib=${5:-640} dense=${6:-0} # see swapload.c
 
 # How much is kept of what nobody has any more: stale NAME
 stale() {
@@ -36,14 +37,14 @@ swap_on
 check_io_flusher
 faults=$(major_faults)
 
-swapload 640 4 "$passes" "$seed"
+swapload "$mib" 4 "$passes" "$seed" "$dense"
 equal "major faults of the server since" $(($(major_faults) - faults)) 0
 equal "VmSwap of the server" "$(status VmSwap)" 0
 check_io_flusher
 get_stats
 equal "failed reads" "${S[failed_reads]}" 0
 equal "failed writes" "${S[failed_writes]}" 0
-[ "${S[bytes_written]}" -gt $((200 << 20)) ] || fail "not much was swapped: ${S[bytes_written]} bytes"
+[ "${S[bytes_written]}" -gt $((mib << 20 >> 2)) ] || fail "not much was swapped: ${S[bytes_written]} bytes"
 figure refills "${S[refills]}"
 figure pool_max "${S[pool_max]}"
 figure rss_kib "$(status VmRSS)"
