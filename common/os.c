@@ -80,6 +80,22 @@ int os_release(void *addr, size_t size)
 	return 0;
 }
 
+int os_release_shared(void *addr, size_t size)
+{
+	if (madvise(addr, size, MADV_REMOVE) == 0)
+		return 0;
+	/* Not of a mapping that is locked, as all of a process may be: mlockall(). */
+	if (errno != EINVAL || munlock(addr, size) < 0 || madvise(addr, size, MADV_REMOVE) < 0 ||
+	    mlock2(addr, size, MLOCK_ONFAULT) < 0)
+		return -errno;
+	return 0;
+}
+
+int os_resident(const void *addr, size_t size, uint8_t *ret_resident)
+{
+	return mincore((void *)(uintptr_t)addr, size, ret_resident) < 0 ? -errno : 0;
+}
+
 void os_wait(const uint32_t *word, uint32_t value, int milliseconds)
 {
 	struct timespec ts = {

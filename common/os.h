@@ -27,6 +27,18 @@ int os_prefault(const void *addr, size_t size);
 /* Give the memory of [addr, addr + size) back, also if it is locked; it reads as zeros. */
 int os_release(void *addr, size_t size);
 
+/*
+ * The same of memory that is shared and backed by nothing but swap: the pages are gone for whoever has
+ * it mapped. -EOPNOTSUPP, -EINVAL: it is not.
+ */
+int os_release_shared(void *addr, size_t size);
+
+/*
+ * Which pages of [addr, addr + size) are in memory: bit 0 of a byte each, in ret_resident. What is
+ * swapped out is not, and neither is a hole. -ENOMEM: a part is not mapped.
+ */
+int os_resident(const void *addr, size_t size, uint8_t *ret_resident);
+
 /* Sleep while *WORD is VALUE, until woken or MILLISECONDS (< 0: for ever) have passed. */
 void os_wait(const uint32_t *word, uint32_t value, int milliseconds);
 void os_wake(const uint32_t *word, bool all);

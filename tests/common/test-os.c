@@ -60,6 +60,38 @@ static void test_locked(void **state)
 	commit_and_release(true);
 }
 
+/* Of shared memory, which stays there when it is only taken from the page tables. */
+static void release_shared(bool locked)
+{
+	static const char zeros[PAGE];
+	const size_t size = (size_t)PAGES * PAGE;
+	char *base = mmap(NULL, size, PROT_READ | PROT_WRITE,
+			  MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	uint8_t found[PAGES];
+
+	assert_ptr_not_equal(base, MAP_FAILED);
+	if (locked)
+		assert_return_code(mlock2(base, size, MLOCK_ONFAULT), 0);
+	assert_int_equal(os_commit(base + 10 * PAGE, 20 * PAGE), 0);
+	memset(base + 10 * PAGE, 0xa5, 20 * PAGE);
+	assert_int_equal(os_resident(base, size, found), 0);
+	for (int i = 0; i < PAGES; i++)
+		assert_int_equal(found[i] & 1, i >= 10 && i < 30);
+	assert_int_equal(os_release_shared(base + 12 * PAGE, 4 * PAGE), 0);
+	assert_int_equal(resident(base), 16);
+	assert_memory_equal(base + 12 * PAGE, zeros, PAGE);
+	assert_int_equal(base[11 * PAGE], (char)0xa5);
+	assert_int_equal(base[16 * PAGE], (char)0xa5);
+	munmap(base, size);
+	assert_true(os_resident(base, size, found) < 0);
+}
+
+static void test_release_shared(void **state)
+{
+	release_shared(false);
+	release_shared(true);
+}
+
 static void test_reserve_too_much(void **state)
 {
 	void *base = NULL;
@@ -84,6 +116,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_commit_and_release),
 		cmocka_unit_test(test_locked),
+		cmocka_unit_test(test_release_shared),
 		cmocka_unit_test(test_reserve_too_much),
 		cmocka_unit_test(test_wait),
 	};
