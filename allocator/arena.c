@@ -7,6 +7,7 @@
 #include "allocator/pages.h"
 #include "common/bitmap.h"
 #include "common/os.h"
+#include "common/step.h"
 
 #define EXTENT_SIZE ((uint64_t)ZS_EXTENT_PAGES * ZS_PAGE_SIZE)
 
@@ -33,18 +34,34 @@ static void unreserve(void *array, uint64_t bytes)
 	os_unreserve(array, align_up(bytes, ZS_PAGE_SIZE));
 }
 
-int arena_init(struct zs_arena *a, uint64_t max_bytes, uint64_t limit)
+uint64_t zs_arena_bytes(uint64_t max_bytes)
+{
+	return align_up(SPARSE * max_bytes + MARGIN, EXTENT_SIZE);
+}
+
+/* The address range: the store's, or one of our own. */
+static int place(struct zs_arena *a, const struct zs_store *store)
+{
+	if (!store)
+		return reserve(&a->base, a->size);
+	a->base = store->arena;
+	a->tags = store->tags;
+	a->top = store->top;
+	return 0;
+}
+
+int arena_init(struct zs_arena *a, uint64_t max_bytes, uint64_t limit, const struct zs_store *store)
 {
 	int r;
 
 	memset(a, 0, sizeof(*a));
-	a->size = align_up(SPARSE * max_bytes + MARGIN, EXTENT_SIZE);
+	a->size = zs_arena_bytes(max_bytes);
 	a->nr_pages = (uint32_t)(a->size / ZS_PAGE_SIZE);
 	a->nr_extents = a->nr_pages / ZS_EXTENT_PAGES;
 	a->free_zspage = ZS_NONE;
 	pthread_mutex_init(&a->lock, NULL);
 	arena_set_limit(a, limit);
-	r = reserve(&a->base, a->size);
+	r = place(a, store);
 	if (r == 0)
 		r = reserve(&a->page_map, a->nr_pages * sizeof(*a->page_map));
 	if (r == 0)
@@ -65,7 +82,8 @@ void arena_destroy(struct zs_arena *a)
 	unreserve(a->extents, a->nr_extents * sizeof(*a->extents));
 	unreserve(a->zspages, a->nr_pages * sizeof(*a->zspages));
 	unreserve(a->page_map, a->nr_pages * sizeof(*a->page_map));
-	unreserve(a->base, a->size);
+	if (!a->tags)
+		unreserve(a->base, a->size);
 	memset(a, 0, sizeof(*a));
 }
 
@@ -154,8 +172,11 @@ int arena_take(struct zs_arena *a, uint16_t klass, unsigned int n, enum arena_so
 
 	pthread_mutex_lock(&a->lock);
 	r = take_locked(a, n, source, ret_zspage);
-	if (r == 0)
+	if (r == 0) {
 		store_relaxed(&a->zspages[*ret_zspage].klass, klass);
+		arena_tag(a, a->zspages[*ret_zspage].first, klass + 1U);
+		STEP("zspage: tagged");
+	}
 	pthread_mutex_unlock(&a->lock);
 	return r;
 }
@@ -165,6 +186,8 @@ void arena_put(struct zs_arena *a, uint32_t index, unsigned int n)
 	struct zspage *z = &a->zspages[index];
 
 	pthread_mutex_lock(&a->lock);
+	arena_tag(a, z->first, 0);
+	STEP("zspage: untagged");
 	pages_unuse(a, z->first, n);
 	store_relaxed(&z->klass, ZS_CLASS_FREE);
 	z->next = a->free_zspage;
@@ -172,23 +195,32 @@ void arena_put(struct zs_arena *a, uint32_t index, unsigned int n)
 	pthread_mutex_unlock(&a->lock);
 }
 
-/* Have memory, as os_commit() does; a modest pool also fails, at once, when it would be looked for. */
-static int commit(struct zs_arena *a, void *at, size_t size)
+int arena_commit(struct zs_arena *a, void *at, size_t size)
 {
 	if (load_relaxed(&a->modest) && headroom_pages(&a->headroom) < size / ZS_PAGE_SIZE)
 		return -ENOMEM;
 	return os_commit(at, size);
 }
 
-/* Commit pages that hold nothing yet. A part of them would be counted nowhere: give it back. */
-static int commit_fresh(struct zs_arena *a, uint32_t first, unsigned int n)
+/* Take the memory of pages that nobody reaches meanwhile. */
+static void release(struct zs_arena *a, uint32_t first, unsigned int n)
 {
 	void *at = arena_page(a, first);
 	size_t size = (size_t)n * ZS_PAGE_SIZE;
-	int r = commit(a, at, size);
+
+	if (a->tags)
+		os_release_shared(at, size);
+	else
+		os_release(at, size);
+}
+
+/* Commit pages that hold nothing yet. A part of them would be counted nowhere: give it back. */
+static int commit_fresh(struct zs_arena *a, uint32_t first, unsigned int n)
+{
+	int r = arena_commit(a, arena_page(a, first), (size_t)n * ZS_PAGE_SIZE);
 
 	if (r < 0)
-		os_release(at, size);
+		release(a, first, n);
 	return r;
 }
 
@@ -275,76 +307,9 @@ void arena_shrink(struct zs_arena *a, uint32_t first, unsigned int n)
 	pthread_mutex_lock(&a->lock);
 	pages_uncommit(a, first, n);
 	pthread_mutex_unlock(&a->lock);
-	os_release(arena_page(a, first), (size_t)n * ZS_PAGE_SIZE);
-}
-
-/* Have elements FROM .. TO - 1 of an array committed. */
-static int ready(struct zs_arena *a, const void *array, size_t element, uint64_t from, uint64_t to)
-{
-	uint64_t start = element * from / ZS_PAGE_SIZE * ZS_PAGE_SIZE;
-	uint64_t end = align_up(element * to, ZS_PAGE_SIZE);
-
-	return commit(a, (char *)array + start, end - start);
-}
-
-int arena_prepare(struct zs_arena *a)
-{
-	const uint32_t batch = ZS_PAGE_SIZE / sizeof(struct zspage);
-	uint32_t had_zspages, zspages, had_map, map;
-	int r = 0;
-
-	/*
-	 * Descriptors for as many zspages as the reserve could make, and a batch more. Map and
-	 * extents for two extents beyond the highest in use. Idempotent: two threads may do it.
-	 */
-	pthread_mutex_lock(&a->lock);
-	had_zspages = a->ready_zspages;
-	had_map = a->ready_map;
-	zspages = (uint32_t)min_u64((uint64_t)a->nr_zspages + a->reserve + 1, a->nr_pages);
-	map = (uint32_t)min_u64((a->top_extent + 2) * (uint64_t)ZS_EXTENT_PAGES, a->nr_pages);
-	pthread_mutex_unlock(&a->lock);
-
-	if (zspages > had_zspages) {
-		zspages = (uint32_t)min_u64((uint64_t)zspages + batch, a->nr_pages);
-		r = ready(a, a->zspages, sizeof(*a->zspages), had_zspages, zspages);
-	}
-	if (r == 0 && map > had_map)
-		r = ready(a, a->page_map, sizeof(*a->page_map), had_map, map);
-	if (r == 0 && map > had_map)
-		r = ready(a, a->extents, sizeof(*a->extents), had_map / ZS_EXTENT_PAGES,
-			  map / ZS_EXTENT_PAGES);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&a->lock);
-	store_relaxed(&a->ready_zspages, (uint32_t)max_u64(a->ready_zspages, zspages));
-	a->ready_map = (uint32_t)max_u64(a->ready_map, map);
-	pthread_mutex_unlock(&a->lock);
-	return 0;
-}
-
-int arena_prefault(struct zs_arena *a)
-{
-	uint32_t zspages, map;
-	int r;
-
-	/* What is beyond these was never touched: it is had by arena_prepare(), after the fork. */
-	pthread_mutex_lock(&a->lock);
-	zspages = a->ready_zspages;
-	map = a->ready_map;
-	pthread_mutex_unlock(&a->lock);
-	r = os_prefault(a->zspages, zspages * sizeof(*a->zspages));
-	if (r == 0)
-		r = os_prefault(a->page_map, map * sizeof(*a->page_map));
-	if (r == 0)
-		r = os_prefault(a->extents, map / ZS_EXTENT_PAGES * sizeof(*a->extents));
-	return r;
-}
-
-uint64_t arena_metadata(const struct zs_arena *a)
-{
-	return align_up(a->ready_map * sizeof(*a->page_map), ZS_PAGE_SIZE) +
-	       align_up(a->ready_map / ZS_EXTENT_PAGES * sizeof(*a->extents), ZS_PAGE_SIZE) +
-	       align_up(a->ready_zspages * sizeof(*a->zspages), ZS_PAGE_SIZE);
+	STEP("trim: tail given up");
+	release(a, first, n);
+	STEP("trim: tail released");
 }
 
 /* The lowest bare pages, at most MAX, marked used, so that they are the caller's. How many. */
@@ -381,6 +346,7 @@ int arena_commit_spare(struct zs_arena *a, unsigned int max)
 		return -ENOSPC;
 
 	r = commit_fresh(a, first, n);
+	STEP("commit: spare");
 	pthread_mutex_lock(&a->lock);
 	a->busy -= n;
 	pages_unuse(a, first, n);
@@ -402,7 +368,9 @@ unsigned int arena_release_spare(struct zs_arena *a, unsigned int max)
 		pages_use(a, first, n);
 		a->busy += n;
 		pthread_mutex_unlock(&a->lock);
-		os_release(arena_page(a, first), (size_t)n * ZS_PAGE_SIZE);
+		STEP("release: spare given up");
+		release(a, first, n);
+		STEP("release: spare released");
 		pthread_mutex_lock(&a->lock);
 		a->busy -= n;
 		pages_unuse(a, first, n);

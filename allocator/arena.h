@@ -10,8 +10,12 @@
 
 #include "allocator/zs-types.h"
 
-/* Room for MAX_BYTES of zspages; at most LIMIT bytes of them committed, 0: as many as there are. */
-int arena_init(struct zs_arena *arena, uint64_t max_bytes, uint64_t limit);
+/*
+ * Room for MAX_BYTES of zspages; at most LIMIT bytes of them committed, 0: as many as there are. In
+ * STORE, or in private memory: NULL.
+ */
+int arena_init(struct zs_arena *arena, uint64_t max_bytes, uint64_t limit,
+	       const struct zs_store *store);
 void arena_destroy(struct zs_arena *arena);
 
 /* The largest max_bytes. */
@@ -54,6 +58,12 @@ int arena_grow(struct zs_arena *arena, uint32_t first, unsigned int n, unsigned 
 /* Take the memory of N pages of a pinned zspage from page FIRST on. Blocks. */
 void arena_shrink(struct zs_arena *arena, uint32_t first, unsigned int n);
 
+/*
+ * Have memory, as os_commit() does; a modest pool also fails, at once, when it would be looked for.
+ * Blocks. -ENOMEM.
+ */
+int arena_commit(struct zs_arena *arena, void *at, size_t size);
+
 /* Have descriptors for the reserve and one more, and map for the next runs. Blocks. -ENOMEM. */
 int arena_prepare(struct zs_arena *arena);
 
@@ -81,6 +91,19 @@ uint64_t arena_metadata(const struct zs_arena *arena);
 
 /* Check A1..A7; the classes say how many pages a zspage has. NULL, or which is broken. */
 const char *arena_validate(struct zs_arena *arena, const struct zs_class *classes);
+
+/* With a store: set the tag of a page, before what is stored next. */
+static inline void arena_tag(struct zs_arena *arena, uint32_t page, uint32_t tag)
+{
+	if (arena->tags)
+		__atomic_store_n(&arena->tags[page], tag, __ATOMIC_RELEASE);
+}
+
+/* The word that says where the top is: with its complement, so that a stray one is known. */
+static inline uint64_t arena_top_word(uint32_t top)
+{
+	return (uint64_t)~top << 32 | top;
+}
 
 static inline void *arena_page(const struct zs_arena *arena, uint32_t page)
 {

@@ -7,6 +7,7 @@
 #include <assert.h>
 
 #include "allocator/zspage.h"
+#include "common/fnv1a.h"
 
 struct cut {
 	uint32_t cell;
@@ -62,24 +63,42 @@ static void find_shorter(struct zs_pool *pool)
 	}
 }
 
-/*
- * From the smallest cell up: take the cut of the size, then go on behind the largest cell that is
- * cut so. A cut no better than the one of a bigger cell is skipped in favour of that one.
- */
+/* The cut for a size: a cut no better than the one of a bigger cell is skipped for that one. */
+static struct cut class_cut(uint32_t size)
+{
+	struct cut cut = best_cut(size);
+
+	for (uint32_t bigger = cut.cell + ZS_STEP; bigger <= ZS_PAGE_SIZE; bigger += ZS_STEP) {
+		struct cut other = best_cut(bigger);
+
+		if (other.cells * cut.pages >= cut.cells * other.pages)
+			cut = other;
+	}
+	return cut;
+}
+
+uint64_t zs_layout(void)
+{
+	uint64_t hash = fnv1a_u64(FNV1A_START, ZS_OWNER_SIZE);
+
+	for (uint32_t size = ZS_MIN_CELL; size <= ZS_PAGE_SIZE;) {
+		struct cut cut = class_cut(size);
+
+		hash = fnv1a_u64(hash,
+				 (uint64_t)cut.cell << 32 | (uint64_t)cut.pages << 16 | cut.cells);
+		size = cut.cell + ZS_STEP;
+	}
+	return hash;
+}
+
+/* From the smallest cell up: a class, then the next behind the largest cell that is cut like it. */
 void zs_classes_init(struct zs_pool *pool)
 {
 	uint32_t size = ZS_MIN_CELL, filled = 0;
 
 	while (size <= ZS_PAGE_SIZE) {
-		struct cut cut = best_cut(size);
+		struct cut cut = class_cut(size);
 
-		for (uint32_t bigger = cut.cell + ZS_STEP; bigger <= ZS_PAGE_SIZE;
-		     bigger += ZS_STEP) {
-			struct cut other = best_cut(bigger);
-
-			if (other.cells * cut.pages >= cut.cells * other.pages)
-				cut = other;
-		}
 		for (; filled <= cut.cell / ZS_STEP; filled++)
 			pool->class_of[filled] = (uint16_t)pool->nr_classes;
 		add_class(pool, cut);

@@ -7,6 +7,7 @@
 #include "allocator/arena.h"
 #include "allocator/move.h"
 #include "allocator/worker.h"
+#include "common/step.h"
 
 static uint64_t potential(const struct zs_class *c)
 {
@@ -94,6 +95,7 @@ static bool compact_one(struct zs_pool *pool, struct zs_class *c, bool thorough)
 		moved = move_all(pool, c, z, fullest, NULL);
 		freed = z->used == 0;
 		if (freed) {
+			STEP("compact: zspage emptied");
 			add_relaxed(&pool->pages_compacted, z->committed);
 			zspage_destroy(pool, c, z);
 		} else {
@@ -148,6 +150,7 @@ static bool squeeze_step(struct zs_pool *pool, struct zs_class *c, struct zspage
 		zspage_skip_hole(pool, c, z);
 	}
 	zspage_rebuild(pool, c, z);
+	STEP("squeeze: step");
 	bump(&c->opened, 1); /* there is something to trim */
 	return moved > 0 || z->fresh < fresh;
 }

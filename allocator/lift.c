@@ -11,6 +11,7 @@
  */
 #include "allocator/move.h"
 #include "allocator/worker.h"
+#include "common/step.h"
 
 /* More objects than this deserve pages of their own. */
 #define LIFT_OBJECTS 16
@@ -55,8 +56,12 @@ static bool lift_cell(struct zs_pool *pool, struct zs_class *c, struct zspage *z
 
 	pthread_mutex_unlock(&c->lock);
 	taken = take_larger(pool, c, owner, fallback, &to);
+	STEP("lift: cell taken");
 	pthread_mutex_lock(&c->lock);
-	return taken && move_out(pool, c, z, cell, owner, to);
+	if (!taken || !move_out(pool, c, z, cell, owner, to))
+		return false;
+	STEP("lift: moved");
+	return true;
 }
 
 /* The zspage whose objects are to be lifted, or NULL. */
@@ -89,6 +94,7 @@ static unsigned int lift_class(struct zs_pool *pool, struct zs_class *c)
 			moved++;
 		}
 		if (z->used == 0) {
+			STEP("lift: zspage emptied");
 			add_relaxed(&pool->pages_compacted, z->committed);
 			zspage_destroy(pool, c, z);
 		} else {

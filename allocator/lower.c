@@ -9,6 +9,7 @@
 #include "allocator/arena.h"
 #include "allocator/move.h"
 #include "allocator/worker.h"
+#include "common/step.h"
 
 bool lower_pending(struct zs_pool *pool)
 {
@@ -70,9 +71,11 @@ static bool lower_cell(struct zs_pool *pool, struct zs_class *c, struct zspage *
 		return true;
 	pthread_mutex_unlock(&c->lock);
 	taken = has_time(pool) && take_own(pool, own, owner, &to);
+	STEP("lower: cell taken");
 	pthread_mutex_lock(&c->lock);
 	if (!taken || !move_out(pool, c, z, cell, owner, to))
 		return false;
+	STEP("lower: moved");
 	add_relaxed(&pool->objects_compacted, 1);
 	return true;
 }

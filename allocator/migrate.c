@@ -8,6 +8,7 @@
 #include "allocator/arena.h"
 #include "allocator/move.h"
 #include "allocator/worker.h"
+#include "common/step.h"
 
 static struct zspage *the_new_one(struct zs_pool *pool, struct zs_class *c, struct zspage *z)
 {
@@ -77,9 +78,11 @@ static bool migrate_zspage(struct zs_pool *pool, uint32_t page)
 		return load_relaxed(&pool->arena.page_map[page]) == 0;
 	copy = make_copy(pool, c, z->used);
 	if (copy) {
+		STEP("migrate: copy made");
 		add_relaxed(&pool->objects_migrated, move_all(pool, c, z, the_new_one, copy));
 		unpin_or_destroy(pool, c, copy);
 	}
+	STEP("migrate: zspage moved");
 	moved = z->used == 0;
 	unpin_or_destroy(pool, c, z);
 	pthread_mutex_unlock(&c->lock);

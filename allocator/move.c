@@ -3,6 +3,8 @@
 
 #include <sched.h>
 
+#include "common/step.h"
+
 bool move_cell(struct zs_pool *pool, struct zs_class *c, struct zspage *src, unsigned int cell,
 	       struct zspage *dst)
 {
@@ -11,12 +13,14 @@ bool move_cell(struct zs_pool *pool, struct zs_class *c, struct zspage *src, uns
 
 	cell_live(pool, c, src, cell, &owner);
 	to = cell_take(pool, c, dst, owner);
+	STEP("move: cell taken");
 	/* Slot locks are only tried here: their holders may be waiting for this class's lock. */
 	if (pool->owner.relocate(pool->owner.opaque, owner, cell_ref(c, src, cell),
 				 cell_ref(c, dst, to))) {
 		if (unlikely(src->fallbacks))
 			zspage_mark_fallbacks(c, dst);
 		cell_put(pool, c, src, cell);
+		STEP("move: source put");
 		return true;
 	}
 	cell_put(pool, c, dst, to);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "allocator/pages.h"
 
+#include "allocator/arena.h"
 #include "common/bitmap.h"
 
 #define WORDS (ZS_EXTENT_PAGES / 64)
@@ -61,8 +62,11 @@ void pages_use(struct zs_arena *a, uint32_t first, unsigned int n)
 	a->used += n;
 	count_spare(a, e, -committed);
 	count_pool(a, committed);
-	if (first / ZS_EXTENT_PAGES >= a->top_extent)
-		a->top_extent = first / ZS_EXTENT_PAGES + 1;
+	if (first / ZS_EXTENT_PAGES < a->top_extent)
+		return;
+	a->top_extent = first / ZS_EXTENT_PAGES + 1;
+	if (a->top)
+		__atomic_store_n(a->top, arena_top_word(a->top_extent), __ATOMIC_RELEASE);
 }
 
 void pages_unuse(struct zs_arena *a, uint32_t first, unsigned int n)

@@ -43,7 +43,7 @@ int zs_pool_new(const struct zs_options *options, struct zs_pool **ret_pool)
 	if (posix_memalign(&memory, CACHE_LINE, sizeof(*pool)) != 0)
 		return -ENOMEM;
 	pool = memset(memory, 0, sizeof(*pool));
-	r = arena_init(&pool->arena, options->max_bytes, options->limit);
+	r = arena_init(&pool->arena, options->max_bytes, options->limit, options->store);
 	if (r < 0) {
 		free(pool);
 		return r;

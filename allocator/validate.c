@@ -49,6 +49,21 @@ static const char *check_free_list(struct check *k, struct zs_class *c, struct z
 	return n + z->used == z->fresh ? NULL : "Z4: a hole is not on the free list";
 }
 
+/* Of a zspage's pages; that there are no others says check_tags(). */
+static bool tags_agree(const struct zs_pool *pool, const struct zs_class *c, const struct zspage *z)
+{
+	uint32_t tag = zs_class_index(pool, c) + 1U;
+
+	if (!pool->arena.tags)
+		return true;
+	if (z->raw && z->used > 0)
+		tag = ZS_TAG_RAW | z->owner;
+	for (unsigned int i = 1; i < c->pages; i++)
+		if (load_relaxed(&pool->arena.tags[z->first + i]) != 0)
+			return false;
+	return load_relaxed(&pool->arena.tags[z->first]) == tag;
+}
+
 static const char *check_place(struct check *k, struct zs_class *c, struct zspage *z)
 {
 	struct zs_arena *a = &k->pool->arena;
@@ -65,6 +80,8 @@ static const char *check_place(struct check *k, struct zs_class *c, struct zspag
 	committed = bitmap_run(e->committed, true, at, ZS_EXTENT_PAGES);
 	used = bitmap_run(e->used, true, at, ZS_EXTENT_PAGES);
 	pthread_mutex_unlock(&a->lock);
+	if (!tags_agree(k->pool, c, z))
+		return "A8: a tag is not that of its zspage";
 	if (committed < z->committed)
 		return "Z5: a page that counts as committed is not";
 	return used < c->pages ? "A1: a zspage's page is not marked used" : NULL;
@@ -203,6 +220,22 @@ static uint64_t zspages_pages(const struct zs_arena *a, const struct zs_class *c
 	return pages;
 }
 
+/* As many tags as zspages. */
+static bool check_tags(const struct zs_arena *a)
+{
+	uint32_t zspages = 0, tags = 0;
+
+	if (!a->tags)
+		return true;
+	for (uint32_t i = 0; i < a->nr_zspages; i++)
+		zspages += a->zspages[i].klass != ZS_CLASS_FREE;
+	for (uint32_t i = 0; i < a->top_extent * ZS_EXTENT_PAGES; i++)
+		tags += load_relaxed(&a->tags[i]) != 0;
+	if (*a->top != arena_top_word(a->top_extent) && (*a->top != 0 || a->top_extent != 0))
+		return false;
+	return zspages == tags;
+}
+
 static const char *check_arena(const struct zs_arena *a, const struct zs_class *classes)
 {
 	uint64_t sums[4] = {0};
@@ -221,6 +254,8 @@ static const char *check_arena(const struct zs_arena *a, const struct zs_class *
 		return "A3: the count of the pool's pages is wrong";
 	if (a->ceiling != max_u64(a->limit, a->pool + a->charged))
 		return "A3: the limit is exceeded";
+	if (!check_tags(a))
+		return "A8: there are other tags than those of zspages";
 	return sums[3] == a->partly ? NULL : "A7: the count of extents in use is wrong";
 }
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * The pool from inside. Numbers and offsets only, no pointers between the parts, so that all of it
- * can stand in memory that outlives the process; the locks and lists are derived and can be rebuilt.
+ * The pool from inside. What outlives the process, when there is a store, is the arena and a *tag*
+ * for each of its pages; all else is derived from these and the slots (recover.c).
  *
  * Vocabulary
  *	page		4096 bytes of the arena, numbered from 0
@@ -41,6 +41,34 @@
  *	A5	if e.absent[k] = n > 0, extent e has no run of n pages of kind k
  *	A6	no extent below a.hint[k][n] that is open may have one: its absent[k] is in 1..n
  *	A7	a.partly = number of extents with used pages
+ *	A8	with a store: tag[p] is z.klass + 1 where a zspage z starts at page p, or, of a raw
+ *		page that is live, ZS_TAG_RAW | z.owner; 0 elsewhere
+ *
+ * The order of stores, for whoever looks after the process was killed
+ *
+ * A kill ends each thread between two of its instructions: all that it stored before is seen, and
+ * nothing of what comes after. Threads are not stopped at one instant, but if one has seen what
+ * another stored, by a lock or an acquiring load, that store is seen afterwards too. So it takes no
+ * fence of the CPU, only stores that the compiler leaves in their order: across a lock, an
+ * atomic of release or stronger, or a system call it does.
+ *
+ *	1. tag set, *then* a cell handed out, *then* named. A slot never names a cell in a zspage
+ *	   that nobody would find.				arena_take(), before the lock is dropped
+ *	2. owner written, *then* the slot names the cell. Recovery believes a slot only if the cell
+ *	   says the same.					cell_take(); the slot's exchange
+ *	3. the slot ceases to name the cell, *then* the owner is replaced by a hole's link, *then* the
+ *	   cell is another's. While two slots could say that a cell is theirs, one of them does.
+ *								the slot's exchange; cell_put()
+ *	4. the last cell put, *then* the tag cleared, *then* the pages are another's, whose tag comes
+ *	   after. So no two tags overlap.			arena_put(), under the arena lock
+ *	5. a cell is out of use, *then* its page is released. Which pages have memory is asked of the
+ *	   kernel, so no word of ours can be wrong about it.	arena_shrink(), arena_release_spare()
+ *	6. top raised, *then* a page of the extent is used or committed.	pages_use()
+ *
+ * What may be left: a zspage without objects (1, 4), a cell with an owner that names another or
+ * nothing (2, 3), committed pages of nobody. Recovery frees the first two and finds the third spare.
+ * An owner in a cell that was never handed out is what stood there before: bytes of any kind. It is
+ * not believed, since a slot that named the cell would have kept it in use.
  */
 #ifndef ZCRAM_ZS_TYPES_H
 #define ZCRAM_ZS_TYPES_H
@@ -107,6 +135,12 @@ struct zspage {
 /* The first word of a cell: the owner, or this bit and the next hole's number. */
 #define ZS_HOLE (UINT32_C(1) << 31)
 
+/*
+ * Tags. The first page of a zspage has its class + 1, or, when it is a live raw page, this bit and the
+ * owner; all others have 0.
+ */
+#define ZS_TAG_RAW ZS_OWNER_MAX
+
 struct zs_class {
 	/* Constant. */
 	uint32_t cell;	     /* bytes */
@@ -153,6 +187,9 @@ struct zs_arena {
 	uint32_t nr_extents;
 	uint32_t reserve_asked; /* spare pages that the keeper is to keep if the limit allows */
 	struct zspage *zspages; /* see there; addressed by index */
+	/* In the store; NULL: there is none. The arena lock; a live raw page's tag: the class lock. */
+	uint32_t *tags;
+	uint64_t *top;	    /* top_extent, and its complement in the upper half */
 	uint32_t *page_map; /* of each page its zspage's index + 1, or 0; the zspage's class lock */
 	struct headroom headroom;
 

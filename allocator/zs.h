@@ -84,12 +84,24 @@ struct zs_owner_ops {
 	void *opaque;
 };
 
+/*
+ * The part of a pool that is not derived, in memory that outlives the process; all zeros: an empty
+ * pool. Shared, page aligned; the caller's, until zs_pool_free() is done. The allocator's words in
+ * it are the tags, the owners in the cells, and top.
+ */
+struct zs_store {
+	uint64_t *top;	/* extents from here on were never used: zs-types.h */
+	uint32_t *tags; /* one for each page of the arena: zs-types.h */
+	void *arena;	/* zs_arena_bytes() */
+};
+
 struct zs_options {
 	uint64_t max_bytes; /* the most that could ever be stored, for the size of the arena */
 	uint64_t limit;	    /* bytes of committed zspage pages at most; 0: max_bytes */
 	uint64_t reserve;   /* bytes kept committed and free, when the threads run */
 	bool auto_compact;
 	struct zs_owner_ops owner;
+	const struct zs_store *store; /* NULL: private memory */
 };
 
 struct zs_stats {
@@ -108,8 +120,37 @@ struct zs_stats {
 /* An empty pool. Reserves address space; starts no thread. -EINVAL, -ENOMEM. */
 int zs_pool_new(const struct zs_options *options, struct zs_pool **ret_pool);
 
-/* The threads must have been stopped. */
+/* The threads must have been stopped. A store keeps its content. */
 void zs_pool_free(struct zs_pool *pool);
+
+/* Bytes of the arena of a pool for max_bytes. */
+uint64_t zs_arena_bytes(uint64_t max_bytes);
+
+/* A number that is another when zspages are cut otherwise, so that refs and tags mean other cells. */
+uint64_t zs_layout(void);
+
+/*
+ * Recovery of a pool from its store, right after zs_pool_new(), in three steps, one thread:
+ *
+ *	zs_recover_zspages()	make zspages of the tags; nothing in the store is changed
+ *	zs_recover_holds()	asked of each object that a slot names: can one of LEN bytes stand at
+ *				REF? If not, it is not to be believed.
+ *	zs_recover_cells()	go through all cells: CLAIM is asked whether OWNER names the cell at REF,
+ *				at most once for each cell, and never of a cell that is not one. What it
+ *				says no to is a hole; a zspage without any object is none, and its
+ *				pages are free.
+ *
+ * Reads of the arena only what is in memory or zs_recover_holds() has said yes to, for to read a
+ * hole of shared memory would fill it. Blocks. -ENOMEM: the store can be recovered another time.
+ */
+struct zs_recovered {
+	uint64_t objects, freed; /* cells that were claimed; that had an owner who did not */
+};
+
+int zs_recover_zspages(struct zs_pool *pool);
+bool zs_recover_holds(struct zs_pool *pool, zs_ref ref, size_t len);
+int zs_recover_cells(struct zs_pool *pool, bool (*claim)(void *opaque, uint32_t owner, zs_ref ref),
+		     void *opaque, struct zs_recovered *ret_recovered);
 
 /* The largest max_bytes, and the least limit, in bytes. */
 uint64_t zs_max_bytes(void);

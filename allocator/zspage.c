@@ -2,9 +2,10 @@
 #include "allocator/zspage.h"
 
 #include "allocator/arena.h"
+#include "common/step.h"
 
-static uint32_t *cell_word(const struct zs_pool *pool, const struct zs_class *c,
-			   const struct zspage *z, unsigned int cell)
+uint32_t *cell_word(const struct zs_pool *pool, const struct zs_class *c, const struct zspage *z,
+		    unsigned int cell)
 {
 	return (uint32_t *)(void *)((char *)arena_page(&pool->arena, z->first) +
 				    (size_t)cell * c->cell);
@@ -123,6 +124,7 @@ unsigned int cell_take(struct zs_pool *pool, struct zs_class *c, struct zspage *
 
 	if (z->raw) {
 		z->owner = owner;
+		arena_tag(&pool->arena, z->first, ZS_TAG_RAW | owner);
 	} else {
 		uint32_t *word;
 
@@ -140,10 +142,13 @@ unsigned int cell_take(struct zs_pool *pool, struct zs_class *c, struct zspage *
 
 void cell_put(struct zs_pool *pool, struct zs_class *c, struct zspage *z, unsigned int cell)
 {
-	if (!z->raw) {
+	if (z->raw) {
+		arena_tag(&pool->arena, z->first, pool->raw_class + 1);
+	} else {
 		*cell_word(pool, c, z, cell) = ZS_HOLE | z->free_head;
 		z->free_head = (uint16_t)cell;
 	}
+	STEP("cell: put");
 	z->used--;
 	bump(&c->used, -1);
 	c->room++;

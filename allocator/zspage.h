@@ -92,6 +92,10 @@ unsigned int cell_take(struct zs_pool *pool, struct zs_class *c, struct zspage *
 void cell_put(struct zs_pool *pool, struct zs_class *c, struct zspage *z, unsigned int cell);
 void zspage_regroup(struct zs_pool *pool, struct zs_class *c, struct zspage *z);
 
+/* The first word of a cell: its owner or its link. Not of a raw page. */
+uint32_t *cell_word(const struct zs_pool *pool, const struct zs_class *c, const struct zspage *z,
+		    unsigned int cell);
+
 /* Is the cell live, and whose is it? */
 bool cell_live(const struct zs_pool *pool, const struct zs_class *c, const struct zspage *z,
 	       unsigned int cell, uint32_t *ret_owner);

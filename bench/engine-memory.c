@@ -162,8 +162,7 @@ static void report(struct memory *memory, const char *phase, double seconds)
 	       held / (double)stats.payload, (double)stats.pool / (double)stats.payload, seconds);
 }
 
-/* As many pages as hold the payload asked for, by what the input comes to. */
-static uint64_t pages_for_payload(const struct engine *engine)
+uint64_t engine_pages_for_payload(const struct engine *engine)
 {
 	struct codec_stream *stream = engine_stream(engine);
 	const void *payload;
@@ -178,7 +177,7 @@ static uint64_t pages_for_payload(const struct engine *engine)
 
 void measure_memory(const struct engine *engine)
 {
-	struct memory memory = {.engine = engine, .pages = pages_for_payload(engine)};
+	struct memory memory = {.engine = engine, .pages = engine_pages_for_payload(engine)};
 	struct device_stats stats;
 
 	memory.content = malloc(memory.pages * sizeof(*memory.content));

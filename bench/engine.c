@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #define RESERVE (8 * MIB)
@@ -13,6 +14,19 @@ void must(int ret, const char *what)
 {
 	if (ret < 0)
 		errx(EXIT_FAILURE, "%s: %s", what, strerror(-ret));
+}
+
+/* Nobody's when the device is gone: at the end of the process. */
+static void *new_store(uint64_t size, uint64_t *ret_size)
+{
+	void *store;
+
+	*ret_size = device_store_size(size);
+	store = mmap(NULL, *ret_size, PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (store == MAP_FAILED)
+		err(EXIT_FAILURE, "mmap");
+	return store;
 }
 
 struct device *engine_device(const struct engine *engine, uint64_t pages, bool auto_compact)
@@ -25,6 +39,8 @@ struct device *engine_device(const struct engine *engine, uint64_t pages, bool a
 	};
 	struct device *device;
 
+	if (engine->in_store)
+		options.store = new_store(options.size, &options.store_size);
 	must(device_new(&options, &device), "device_new");
 	must(device_start(device), "device_start");
 	return device;
@@ -46,13 +62,15 @@ struct codec_stream *engine_stream(const struct engine *engine)
 
 static void usage(void)
 {
-	fputs("usage: zcram-bench-engine [options] speed|memory|latency INPUT\n"
+	fputs("usage: zcram-bench-engine [options] speed|memory|latency|recover INPUT\n"
 	      "  -a ALGORITHM  lz4 (the default) or zstd\n"
 	      "  -l LEVEL      its level; 1 by default\n"
 	      "  -f FILTER     none (the default) or auto\n"
 	      "  -r ROUNDS     of which the median is taken; 5 by default, 15 at most\n"
 	      "  -m MIB        use no more of the input; all of it by default\n"
-	      "  -p MIB        memory: fill the device to this much payload; 100 by default\n",
+	      "  -p MIB        memory, recover: fill the device to this much payload; 100 by "
+	      "default\n"
+	      "  -s            devices in shared memory, as those that outlive their process\n",
 	      stderr);
 	exit(EXIT_FAILURE);
 }
@@ -76,7 +94,7 @@ int main(int argc, char **argv)
 	int opt, level = 1;
 	const char *what;
 
-	while ((opt = getopt(argc, argv, "a:l:f:r:m:p:")) != -1) {
+	while ((opt = getopt(argc, argv, "a:l:f:r:m:p:s")) != -1) {
 		if (opt == 'a')
 			engine.algorithm = optarg;
 		else if (opt == 'f')
@@ -89,6 +107,8 @@ int main(int argc, char **argv)
 			mib = parse_number("-m", optarg);
 		else if (opt == 'p')
 			engine.payload = parse_number("-p", optarg) * MIB;
+		else if (opt == 's')
+			engine.in_store = true;
 		else
 			usage();
 	}
@@ -104,6 +124,8 @@ int main(int argc, char **argv)
 		measure_memory(&engine);
 	else if (strcmp(what, "latency") == 0)
 		measure_latency(&engine);
+	else if (strcmp(what, "recover") == 0)
+		measure_recovery(&engine);
 	else
 		usage();
 	return EXIT_SUCCESS;

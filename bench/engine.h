@@ -21,16 +21,21 @@ struct engine {
 	const char *filter;
 	struct codec_method method;
 	unsigned int rounds; /* 1..MAX_ROUNDS */
-	uint64_t payload;    /* bytes, for memory */
+	uint64_t payload;    /* bytes, for memory and recover */
+	bool in_store;	     /* devices stand in shared memory, as those that outlive a process */
 };
 
 /* What is measured: each prints its lines, and exits with a message when the device fails. */
 void measure_speed(const struct engine *engine);
 void measure_memory(const struct engine *engine);
 void measure_latency(const struct engine *engine);
+void measure_recovery(const struct engine *engine);
 
 /* Exit with a message unless RET, which WHAT returned, is 0. */
 void must(int ret, const char *what);
+
+/* As many pages as hold the payload asked for, by what the input comes to. */
+uint64_t engine_pages_for_payload(const struct engine *engine);
 
 /* A device of PAGES pages, started. */
 struct device *engine_device(const struct engine *engine, uint64_t pages, bool auto_compact);

@@ -181,6 +181,13 @@ static int decode(struct codec_stream *stream, enum codec_id id, const void *pay
 	return zstd_decoder_decompress(stream->zstd_decoder, payload, len, page);
 }
 
+uint32_t codec_encodings(void)
+{
+	return UINT32_C(1) << CODEC_RAW | UINT32_C(1) << CODEC_LZ4 | UINT32_C(1) << CODEC_ZSTD |
+	       UINT32_C(1) << (CODEC_LZ4 | ENCODING_FILTER) |
+	       UINT32_C(1) << (CODEC_ZSTD | ENCODING_FILTER);
+}
+
 int codec_decompress(struct codec_stream *stream, uint8_t encoding, const void *payload, size_t len,
 		     void *page)
 {

@@ -42,6 +42,9 @@ static inline bool codec_encoding_filtered(uint8_t encoding)
 	return encoding >> 2 & 1;
 }
 
+/* The encodings that codec_decompress() knows: bit N for encoding N. */
+uint32_t codec_encodings(void);
+
 enum codec_filter {
 	CODEC_FILTER_NONE, /* pages are compressed as they come */
 	CODEC_FILTER_AUTO, /* a predictor decides for each page whether it is shuffled first */

@@ -54,6 +54,19 @@ static bool add_settings(struct json_object *object, const struct device_setting
 	return ok;
 }
 
+/* Only of a device whose pool outlives its server. */
+static bool add_uuid(struct json_object *object, const struct device *device)
+{
+	char text[DEVICE_UUID_TEXT];
+	struct device_recovery recovery;
+
+	device_get_recovery(device, &recovery);
+	if (!recovery.in_store)
+		return true;
+	device_uuid_text(recovery.uuid, text);
+	return control_add(object, "uuid", json_object_new_string(text));
+}
+
 static struct json_object *answer_stat(const struct control_server_options *options)
 {
 	struct device_settings settings;
@@ -69,6 +82,7 @@ static struct json_object *answer_stat(const struct control_server_options *opti
 	ok &= control_add(result, "version", json_object_new_string(options->version));
 	ok &= control_add(result, "size", json_object_new_uint64(device_size(options->device)));
 	ok &= add_settings(result, &settings);
+	ok &= add_uuid(result, options->device);
 	ok &= control_add(result, "streams",
 			  json_object_new_uint64(device_streams(options->device)));
 	ok &= control_add(result, "stats", new_stats(&stats));

@@ -12,7 +12,8 @@
  *
  *	stat     {"name":"zcram0" or null,"pid":N,"version":"0.1.0","size":N,
  *	          "algorithm":"zstd(level=1)","filter":"auto","compact":"auto","mem-limit":N,
- *	          "streams":N,"stats":{...}}: the settings as they are in force, and all statistics
+ *	          "streams":N,"stats":{...}}: the settings as they are in force, and all statistics;
+ *	          with a pool that outlives the server also "uuid":"..."
  *	map      arguments {"cells":N}, 1 to 4096: {"live":[...],"held":[...]}: the part of the arena
  *	         that was ever used, in at most so many equal buckets, and of each the share that
  *	         cells with objects fill and the share that has memory, 0 to 255

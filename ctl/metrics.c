@@ -43,6 +43,8 @@ static const struct family families[] = {
 	 "Pages in the pool that are stored as they are."},
 	{"pages_filter", "filtered_pages", false, UNIT_NONE,
 	 "Pages in the pool that were shuffled before they were compressed."},
+	{"pages_damaged", "damaged_pages", false, UNIT_NONE,
+	 "Pages that cannot be read since the pool was recovered, until they are written."},
 	{"payload", "payload_bytes", false, UNIT_BYTES, "Sum of the compressed pages' lengths."},
 	{"pool", "pool_bytes", false, UNIT_BYTES,
 	 "Memory that holds compressed pages, with what is lost between them."},
@@ -72,6 +74,9 @@ static const struct family families[] = {
 	 "Requests that had to wait until another was done compressing."},
 	{"slot_waits", "slot_waits", true, UNIT_NONE,
 	 "Requests that had to wait for a page that was in use."},
+	{"pages_recovered", "recovered_pages", false, UNIT_NONE,
+	 "Pages found in the pool of a server before this one."},
+	{"generation", "generation", false, UNIT_NONE, "Servers that the pool has outlived."},
 };
 
 static void print_label(FILE *out, const char *name, const char *value)

@@ -25,7 +25,7 @@ struct counters {
 	uint64_t failed_reads, failed_writes, notify_free;
 	uint64_t compress_ns, decompress_ns;
 	uint64_t stream_waits, slot_waits;
-	int64_t same, pool, raw, filter, payload;
+	int64_t same, pool, raw, filter, payload, damaged;
 };
 
 static inline void counter_add(uint64_t *counter, uint64_t n)
@@ -68,11 +68,15 @@ struct device {
 	struct device_settings settings;
 	uint64_t mem_limit; /* that of the settings; atomic */
 
-	uint64_t *leaves; /* bit i: leaf i of the table has memory and is in use; atomic */
+	/* Bit i: leaf i of the table has memory and is in use; atomic. In the store, if there is one. */
+	uint64_t *leaves;
 	uint64_t nr_leaves;
 	uint64_t leaves_ready; /* number of bits set; atomic */
 	uint32_t prefaulted;   /* all leaves have memory, in use or not; atomic */
 	uint64_t invalid_io;   /* atomic */
+
+	struct store_header *header;	 /* of the store; NULL: private memory. Constant */
+	struct device_recovery recovery; /* constant */
 
 	struct parking streams_parking;
 	struct parking parkings[SLOT_PARKINGS];
@@ -94,6 +98,17 @@ int streams_set_method(struct device *device, const struct codec_method *method)
 
 /* As device_prefault(), for the streams. Settings lock. */
 int streams_prefault(struct device *device);
+
+/* Is this all there is of the page? The last page of the device may be shorter than others. */
+static inline bool is_whole(const struct device *device, uint64_t page, size_t from, size_t n)
+{
+	return from == 0 && (n == DEVICE_PAGE_SIZE || page * DEVICE_PAGE_SIZE + n == device->size);
+}
+
+/*
+ * Count what WORD describes in (1) or out (-1).
+ */
+void page_account(struct counters *counters, slot_word word, int sign);
 
 /* Check a request's range. -EINVAL, counted. */
 int device_check(struct device *device, uint64_t offset, uint64_t count);

@@ -6,7 +6,9 @@
 #include <string.h>
 
 #include "common/os.h"
+#include "common/step.h"
 #include "device/device-types.h"
+#include "device/store.h"
 
 /*
  * Called by the pool's movers, under a class lock: only ever try. The slot's word is what decides
@@ -26,9 +28,12 @@ static bool relocate(void *opaque, uint32_t page, zs_ref from, zs_ref to)
 		size_t len = slot_len(word);
 
 		memcpy(zs_payload(d->pool, to, len), zs_payload(d->pool, from, len), len);
+		STEP("move: copied");
 		new = slot_moved(word, to);
 	}
 	slot_unlock(slot, slot_parking(d, page), new);
+	if (ours)
+		STEP("move: swapped");
 	return ours;
 }
 
@@ -69,6 +74,7 @@ uint64_t device_min_limit(void)
 
 static int new_pool(struct device *d, const struct device_options *options)
 {
+	struct zs_store store;
 	struct zs_options o = {
 		.max_bytes = d->pages * DEVICE_PAGE_SIZE,
 		.limit = options->mem_limit,
@@ -77,6 +83,10 @@ static int new_pool(struct device *d, const struct device_options *options)
 		.owner = {.relocate = relocate, .length = length, .served = served, .opaque = d},
 	};
 
+	if (d->header) {
+		store = store_pool(d->header);
+		o.store = &store;
+	}
 	return zs_pool_new(&o, &d->pool);
 }
 
@@ -87,6 +97,12 @@ static int new_table(struct device *d)
 	int r;
 
 	d->nr_leaves = bytes / DEVICE_PAGE_SIZE;
+	d->slots_bytes = bytes;
+	if (d->header) {
+		d->leaves = store_leaves(d->header);
+		d->slots = store_slots(d->header);
+		return 0;
+	}
 	d->leaves = calloc(div_round_up(d->nr_leaves, 64), sizeof(uint64_t));
 	if (!d->leaves)
 		return -ENOMEM;
@@ -94,8 +110,29 @@ static int new_table(struct device *d)
 	if (r < 0)
 		return r;
 	d->slots = slots;
-	d->slots_bytes = bytes;
 	return 0;
+}
+
+/* A store is recognised, or made, before anything else is; what does not match is left alone. */
+static int new_store(struct device *d, const struct device_options *options)
+{
+	struct device_store_info info;
+	const char *why;
+	int r;
+
+	if (!options->store)
+		return 0;
+	r = device_store_inspect(options->store, options->store_size, &info, &why);
+	if (r == -ENODATA && options->store_size == device_store_size(options->size)) {
+		r = store_format(options->store, options->size);
+	} else if (r == 0 || r == -ENODATA) {
+		if (info.device_size != options->size || r < 0)
+			return -EINVAL;
+		d->recovery.recovered = true;
+	}
+	if (r == 0)
+		d->header = options->store;
+	return r;
 }
 
 int device_new(const struct device_options *options, struct device **ret_device)
@@ -120,12 +157,17 @@ int device_new(const struct device_options *options, struct device **ret_device)
 		.method = options->method,
 	};
 	pthread_mutex_init(&d->settings_lock, NULL);
-	words_init(&d->words);
-	r = new_table(d);
+	r = new_store(d, options);
+	if (r == 0)
+		r = words_init(&d->words, d->header ? store_words(d->header) : NULL);
+	if (r == 0)
+		r = new_table(d);
 	if (r == 0)
 		r = new_pool(d, options);
 	if (r == 0)
 		r = streams_new(d, options);
+	if (r == 0 && d->recovery.recovered)
+		r = device_recover(d);
 	if (r < 0) {
 		device_free(d);
 		return r;
@@ -140,8 +182,11 @@ void device_free(struct device *d)
 		return;
 	zs_pool_free(d->pool);
 	streams_free(d);
-	os_unreserve(d->slots, d->slots_bytes);
-	free(d->leaves);
+	words_fini(&d->words);
+	if (!d->header) {
+		os_unreserve(d->slots, d->slots_bytes);
+		free(d->leaves);
+	}
 	free(d);
 }
 
@@ -175,6 +220,10 @@ int device_prefault(struct device *d)
 		r = os_prefault(d, sizeof(*d));
 	if (r == 0)
 		r = os_prefault(d->leaves, div_round_up(d->nr_leaves, 64) * sizeof(uint64_t));
+	if (r == 0)
+		r = os_prefault(d->words.word, WORDS_ENTRIES * sizeof(*d->words.word));
+	if (r == 0 && d->header)
+		r = os_prefault(d->header, sizeof(*d->header));
 	if (r == 0)
 		r = zs_prefault(d->pool);
 	if (r < 0)

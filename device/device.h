@@ -25,6 +25,13 @@ struct device_options {
 	bool auto_compact;  /* compact when it would free something worth having */
 	unsigned int streams; /* requests (de)compressed at a time; 0: by the number of CPUs */
 	struct codec_method method;
+	/*
+	 * Memory that outlives the process: shared, page aligned, of device_store_size(size) bytes. All
+	 * zeros: a new device is made in it; else the one that is there is recovered. NULL: private
+	 * memory. It stays the caller's, and has to be there until device_free().
+	 */
+	void *store;
+	uint64_t store_size;
 };
 
 /* Of the options, those that device_set() can change while requests go on. */
@@ -46,10 +53,11 @@ struct device_stats {
 	uint64_t invalid_io;		      /* outside the device */
 	uint64_t notify_free; /* pages whose content a trim or zero dropped, zeros too */
 	/* content, in pages of the device */
-	uint64_t pages_same;   /* one repeated word, written zeros too: no object */
-	uint64_t pages_pool;   /* objects in the pool */
-	uint64_t pages_raw;    /* of these: stored raw */
-	uint64_t pages_filter; /* of these: shuffled before they were compressed */
+	uint64_t pages_same;	/* one repeated word, written zeros too: no object */
+	uint64_t pages_pool;	/* objects in the pool */
+	uint64_t pages_raw;	/* of these: stored raw */
+	uint64_t pages_filter;	/* of these: shuffled before they were compressed */
+	uint64_t pages_damaged; /* found untrustworthy by recovery, and not written since */
 	/* memory, in bytes */
 	uint64_t payload;   /* sum of the payloads' lengths */
 	uint64_t pool;	    /* pages of zspages that are committed */
@@ -68,6 +76,8 @@ struct device_stats {
 	   a page was no longer busy */
 	uint64_t compress_ns, decompress_ns;
 	uint64_t stream_waits, slot_waits;
+	/* with a store: pages that recovery found whole; times that the store was recovered */
+	uint64_t pages_recovered, generation;
 };
 
 /*
@@ -163,5 +173,53 @@ int device_get_map(struct device *device, unsigned int cells, uint8_t *ret_live,
  * 0, or -EUCLEAN with what is wrong in ret_error (a constant).
  */
 int device_validate(struct device *device, const char **ret_error);
+
+/* What the bytes of a store mean: another number, another meaning. */
+#define DEVICE_STORE_LAYOUT 1
+
+/* Bytes of a store for a device of SIZE bytes, a multiple of the page size; 0: there is none. */
+uint64_t device_store_size(uint64_t size);
+
+/* What device_new() found in the store. */
+struct device_recovery {
+	bool in_store;	     /* false: private memory, and all that follows is zero */
+	bool recovered;	     /* false: or the store is a new one */
+	uint32_t generation; /* times that the store was recovered */
+	uint8_t uuid[16];
+	uint64_t pages;	      /* that hold an object, and were found whole */
+	uint64_t damaged;     /* that cannot be read any more */
+	uint64_t cells_freed; /* that no slot named */
+	uint64_t ns;
+};
+
+/* A UUID as it is written, lower case, with its NUL. */
+#define DEVICE_UUID_TEXT 37
+
+void device_uuid_text(const uint8_t uuid[16], char text[DEVICE_UUID_TEXT]);
+
+void device_get_recovery(const struct device *device, struct device_recovery *ret);
+
+/*
+ * Call FN for each damaged page, in order, until it returns non-zero (which is returned). Reads of
+ * a damaged page are -EIO until it is wholly written, trimmed or zeroed.
+ */
+int device_damaged(struct device *device, int (*fn)(void *opaque, uint64_t page), void *opaque);
+
+struct device_store_info {
+	uint32_t layout;
+	uint8_t uuid[16];
+	uint64_t device_size, store_size;
+	uint32_t generation;
+	bool complete;
+};
+
+/*
+ * What is in a store. Reads its header only; changes nothing. -ENODATA: nothing, or what was never
+ * completed; -EPROTO: it is no store, or another program's, version's or codecs'; -EINVAL: its header
+ * is damaged, or its size is not that of its device: and *ret_why is a constant text that says what
+ * does not match and what is expected.
+ */
+int device_store_inspect(const void *store, uint64_t store_size, struct device_store_info *ret_info,
+			 const char **ret_why);
 
 #endif

@@ -24,6 +24,7 @@ const struct device_stat_field device_stat_fields[] = {
 	FIELD(pages_pool),
 	FIELD(pages_raw),
 	FIELD(pages_filter),
+	FIELD(pages_damaged),
 	FIELD(payload),
 	FIELD(pool),
 	FIELD(pool_max),
@@ -41,6 +42,8 @@ const struct device_stat_field device_stat_fields[] = {
 	FIELD(decompress_ns),
 	FIELD(stream_waits),
 	FIELD(slot_waits),
+	FIELD(pages_recovered),
+	FIELD(generation),
 };
 
 const size_t device_stat_fields_count = ARRAY_SIZE(device_stat_fields);

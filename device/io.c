@@ -143,18 +143,11 @@ int device_write(struct device *d, const void *buf, uint64_t offset, size_t coun
 	return r;
 }
 
-/* Is this all there is of the page? The last page of the device may be shorter than others. */
-static bool is_whole(const struct device *d, const struct part *p)
-{
-	return p->from == 0 &&
-	       (p->n == DEVICE_PAGE_SIZE || p->page * DEVICE_PAGE_SIZE + p->n == d->size);
-}
-
 static int discard_part(struct request *q, const struct part *p, bool zero)
 {
 	static const char zeros[DEVICE_PAGE_SIZE];
 
-	if (is_whole(q->device, p)) {
+	if (is_whole(q->device, p->page, p->from, p->n)) {
 		counter_add(&q->stream->counters.notify_free,
 			    page_clear(q->device, q->stream, p->page));
 		return 0;

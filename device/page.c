@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "common/os.h"
+#include "common/step.h"
 #include "device/device-types.h"
 
 /* What a page will be stored as: a slot's word already, or a payload that needs a cell. */
@@ -62,7 +63,7 @@ int page_load(struct device *d, struct stream *s, slot_word word, void *buf)
 		return 0;
 	case SLOT_POOL:
 		return decompress(d, s, word, buf);
-	case SLOT_BACKING:
+	case SLOT_BACKING: /* damaged */
 		break;
 	}
 	return -EIO;
@@ -99,13 +100,14 @@ int page_read(struct device *d, struct stream *s, uint64_t page, size_t from, si
 	return r;
 }
 
-/* Count what WORD describes in (1) or out (-1). */
-static void account(struct counters *c, slot_word word, int sign)
+void page_account(struct counters *c, slot_word word, int sign)
 {
 	uint8_t encoding = slot_encoding(word);
 
 	if (slot_state(word) == SLOT_SAME)
 		gauge_add(&c->same, sign);
+	if (unlikely(word == SLOT_DAMAGED))
+		gauge_add(&c->damaged, sign);
 	if (slot_state(word) != SLOT_POOL)
 		return;
 	gauge_add(&c->pool, sign);
@@ -119,33 +121,36 @@ static void account(struct counters *c, slot_word word, int sign)
 /* Drop what WORD referred to, after the slot has ceased to say so, and count it out. */
 static void drop(struct device *d, struct stream *s, slot_word word)
 {
-	account(&s->counters, word, -1);
+	page_account(&s->counters, word, -1);
 	if (slot_state(word) == SLOT_POOL)
 		zs_free(d->pool, slot_ref(word));
 	else if (slot_interned(word))
-		words_put(&d->words, (uint32_t)slot_value(word));
+		words_put(&d->words, slot_value(word));
 }
 
 /* Unlock the slot with its new word, and drop what the old one referred to. */
 static void swap(struct device *d, struct stream *s, uint64_t page, slot_word old, slot_word new)
 {
-	account(&s->counters, new, 1);
+	page_account(&s->counters, new, 1);
 	slot_unlock(&d->slots[page], slot_parking(d, page), new);
+	STEP("write: slot swapped");
 	drop(d, s, old);
+	STEP("write: old freed");
 }
 
 /* A page of one word. False: there is no place for the word. */
 static bool encode_same(struct device *d, uint64_t value, slot_word *ret_word)
 {
-	uint32_t number;
+	uint64_t name;
 
 	if (value >> SLOT_WORD_BITS == 0) {
 		*ret_word = slot_same(value, false);
 		return true;
 	}
-	if (words_get(&d->words, value, &number) < 0)
+	if (words_get(&d->words, value, &name) < 0)
 		return false;
-	*ret_word = slot_same(number, true);
+	STEP("write: word interned");
+	*ret_word = slot_same(name, true);
 	return true;
 }
 
@@ -175,7 +180,9 @@ static int place(struct device *d, uint64_t page, const struct content *c, slot_
 	r = zs_alloc(d->pool, (uint32_t)page, c->len, &ref);
 	if (unlikely(r < 0))
 		return r;
+	STEP("write: cell taken");
 	memcpy(zs_payload(d->pool, ref, c->len), c->payload, c->len);
+	STEP("write: payload copied");
 	*ret_word = slot_pool(ref, c->len, c->encoding);
 	return 0;
 }
@@ -192,6 +199,7 @@ static int have_slot(struct device *d, uint64_t page)
 		r = os_commit(&d->slots[leaf * SLOTS_PER_LEAF], DEVICE_PAGE_SIZE);
 	if (r == 0 && !(__atomic_fetch_or(&d->leaves[leaf / 64], bit, __ATOMIC_RELEASE) & bit))
 		add_relaxed(&d->leaves_ready, 1);
+	STEP("write: leaf marked");
 	return r;
 }
 
@@ -203,6 +211,7 @@ int page_write(struct device *d, struct stream *s, uint64_t page, const void *bu
 
 	if (r < 0)
 		return r;
+	STEP("write: begin");
 	/* What is to be freed comes into the cache while the new content is compressed. */
 	old = slot_peek(&d->slots[page]);
 	if (slot_state(old) == SLOT_POOL)
@@ -216,6 +225,7 @@ int page_write(struct device *d, struct stream *s, uint64_t page, const void *bu
 	if (r < 0)
 		return r;
 	old = lock_slot(d, s, page);
+	STEP("write: slot locked");
 	swap(d, s, page, old, new);
 	return 0;
 }
@@ -229,15 +239,21 @@ static int try_write_part(struct device *d, struct stream *s, uint64_t page, siz
 	char *content = codec_stream_page(s->codec);
 	struct content encoded;
 	slot_word old, new;
-	int r;
+	int r = 0;
 
 	old = lock_slot(d, s, page);
-	r = page_load(d, s, old, content);
+	STEP("part: slot locked");
+	/* What is replaced wholly need not be readable: a damaged last page that is a short one. */
+	if (is_whole(d, page, from, n))
+		memset(content, 0, DEVICE_PAGE_SIZE);
+	else
+		r = page_load(d, s, old, content);
 	if (r == 0) {
 		memcpy(content + from, buf, n);
 		encode(d, s, content, &encoded);
 		r = place(d, page, &encoded, &new);
 		*ret_len = encoded.len;
+		STEP("part: placed");
 	}
 	if (r == 0)
 		swap(d, s, page, old, new);
@@ -269,6 +285,10 @@ bool page_clear(struct device *d, struct stream *s, uint64_t page)
 	if (slot_state(slot_peek(&d->slots[page])) == SLOT_EMPTY)
 		return false;
 	old = lock_slot(d, s, page);
-	swap(d, s, page, old, 0);
+	STEP("trim: slot locked");
+	slot_unlock(&d->slots[page], slot_parking(d, page), 0);
+	STEP("trim: slot swapped");
+	drop(d, s, old);
+	STEP("trim: old freed");
 	return slot_state(old) != SLOT_EMPTY;
 }

@@ -7,12 +7,21 @@
  *
  *	SLOT_EMPTY	all other bits are 0: a table that was never touched is an empty device
  *	SLOT_SAME	bit 3:      0: bits 4-63 are the word that fills the page
- *				    1: bits 4-63 are its number in the table of words (words.h)
+ *				    1: bits 4-63 are its name in the table of words (words.h)
  *	SLOT_POOL	bits 3-6:   age
  *			bits 7-18:  length of the payload, less 1
  *			bits 19-23: encoding (codec.h)
  *			bits 24-63: zs_ref of its cell (zs.h)
- *	SLOT_BACKING	not used yet: the object is in the backing store
+ *	SLOT_BACKING	bit 3:      1, and nothing else: the page is damaged: recovery could not trust
+ *				       what the slot said. It cannot be read before it is replaced
+ *				    0: not used yet: the object is in the backing store
+ *
+ * With a store (device.h) the table outlives the process; zs-types.h says what a kill leaves of the
+ * order of stores. All that a word names is complete before the word is stored, by an exchange that
+ * neither compiler nor CPU moves anything across, and is given back only after the word that no
+ * longer names it. So a kill leaves the old word or the new one, perhaps with its lock bit, which
+ * means nothing in a new process, and either names what is whole. The request is acknowledged after
+ * the exchange.
  *
  * The word changes in one store, when the lock is released: whoever looks without the lock sees
  * the content from before or from after, never a mixture. So an EMPTY slot, or a SAME one with its
@@ -40,6 +49,7 @@ enum slot_state { SLOT_EMPTY = 0, SLOT_SAME = 1, SLOT_POOL = 2, SLOT_BACKING = 3
 #define SLOT_STATE_SHIFT    1
 #define SLOT_INTERNED	    (UINT64_C(1) << 3)
 #define SLOT_WORD_SHIFT	    4
+#define SLOT_DAMAGED	    ((slot_word)SLOT_BACKING << SLOT_STATE_SHIFT | UINT64_C(1) << 3)
 #define SLOT_WORD_BITS	    60
 #define SLOT_LEN_SHIFT	    7
 #define SLOT_LEN_BITS	    12
@@ -72,7 +82,7 @@ static inline bool slot_interned(slot_word word)
 	return slot_state(word) == SLOT_SAME && (word & SLOT_INTERNED);
 }
 
-/* Of a SAME slot: its word, or the word's number. */
+/* Of a SAME slot: its word, or the word's name. */
 static inline uint64_t slot_value(slot_word word)
 {
 	return word >> SLOT_WORD_SHIFT;

@@ -3,7 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "device/device-types.h"
+#include "device/store.h"
 
 /* Every counter is 64 bits, so they are added up without being named. */
 #define NR_COUNTERS (sizeof(struct counters) / sizeof(uint64_t))
@@ -61,12 +61,15 @@ void device_get_stats(struct device *d, struct device_stats *ret_stats)
 		.pages_pool = (uint64_t)c.pool,
 		.pages_raw = (uint64_t)c.raw,
 		.pages_filter = (uint64_t)c.filter,
+		.pages_damaged = (uint64_t)c.damaged,
 		.payload = (uint64_t)c.payload,
 		.mem_limit = load_relaxed(&d->mem_limit),
 		.compress_ns = c.compress_ns,
 		.decompress_ns = c.decompress_ns,
 		.stream_waits = c.stream_waits,
 		.slot_waits = c.slot_waits,
+		.pages_recovered = d->recovery.pages,
+		.generation = d->header ? load_relaxed(&d->header->generation) : 0,
 	};
 	pool_stats(d, ret_stats);
 	leaves = load_relaxed(&d->prefaulted) ? d->nr_leaves : load_relaxed(&d->leaves_ready);
@@ -102,6 +105,7 @@ static struct counters count_slots(struct device *d)
 		slot_word word = leaf_ready(d, page) ? slot_peek(&d->slots[page]) : 0;
 
 		c.same += slot_state(word) == SLOT_SAME;
+		c.damaged += word == SLOT_DAMAGED;
 		if (slot_state(word) != SLOT_POOL)
 			continue;
 		c.pool++;
@@ -120,6 +124,8 @@ static const char *check_counts(struct device *d)
 	zs_get_stats(d->pool, &zs);
 	if (seen.pool != counted.pool || seen.same != counted.same)
 		return "slots: pages in the pool or of one word are miscounted";
+	if (seen.damaged != counted.damaged)
+		return "slots: damaged pages are miscounted";
 	if (seen.payload != counted.payload)
 		return "slots: payload is miscounted";
 	if (seen.raw != counted.raw || seen.filter != counted.filter)

@@ -10,6 +10,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "device/device.h"
 #include "tests/device/fault.h"
@@ -198,11 +200,64 @@ static void no_memory_at_all(uint64_t seed)
 	model_fini(&attempt.model);
 }
 
+/* Recovery, whose n-th request fails: the store is as good the next time. */
+static bool one_recovery(const struct device_options *options, const uint8_t *bytes, uint64_t n)
+{
+	static uint8_t found[PAGE];
+	int64_t held = fault_held();
+	struct device *device;
+	bool fired;
+	int err;
+
+	fault_arm(FAULT_ONCE, n);
+	err = device_new(options, &device);
+	fired = fault_disarm();
+	/* Advice that is not taken is no failure. */
+	CHECK(err == 0 || (fired && err == -ENOMEM), "device_new: %d", err);
+	if (err < 0) {
+		CHECK(fault_held() == held, "a recovery that fails keeps memory");
+		err = device_new(options, &device);
+		CHECK(err == 0, "device_new, again: %d", err);
+	}
+	for (uint64_t page = 0; page < PAGES; page++)
+		CHECK(device_read(device, found, page * PAGE, PAGE) == 0 &&
+			      memcmp(found, bytes + page * PAGE, PAGE) == 0,
+		      "page %" PRIu64 " is not what it was", page);
+	device_free(device);
+	return fired;
+}
+
+static void recoveries(uint64_t seed)
+{
+	static uint8_t bytes[PAGES * PAGE];
+	struct device_options options = options_of(&plans[0]);
+	struct rng rng = rng_make(seed);
+	struct device *device;
+	uint64_t n = 1;
+
+	options.size = PAGES * PAGE;
+	options.store_size = device_store_size(options.size);
+	options.store = mmap(NULL, options.store_size, PROT_READ | PROT_WRITE,
+			     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	CHECK(options.store != MAP_FAILED && device_new(&options, &device) == 0, "a store");
+	for (uint64_t page = 0; page < PAGES; page++) {
+		content_fill(&rng, content_pick(&rng), bytes + page * PAGE, PAGE);
+		CHECK(device_write(device, bytes + page * PAGE, page * PAGE, PAGE) == 0, "write");
+	}
+	device_free(device);
+	while (one_recovery(&options, bytes, n))
+		n++;
+	printf("recovery: %" PRIu64 " requests, each failed once\n", n - 1);
+	CHECK(n > 1, "nothing was asked for");
+	munmap(options.store, options.store_size);
+}
+
 int main(void)
 {
 	uint64_t seed = test_seed(0);
 
 	no_memory_at_all(seed);
+	recoveries(seed);
 
 	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
 		uint64_t n = 1;

@@ -18,12 +18,12 @@ static int setup(void **state)
 	*state = malloc(sizeof(struct words));
 	if (!*state)
 		return -1;
-	words_init(*state);
-	return 0;
+	return words_init(*state, NULL);
 }
 
 static int teardown(void **state)
 {
+	words_fini(*state);
 	free(*state);
 	return 0;
 }
@@ -31,7 +31,7 @@ static int teardown(void **state)
 static void test_references(void **state)
 {
 	struct words *w = *state;
-	uint32_t a, b, c;
+	uint64_t a, b, c;
 
 	assert_int_equal(words_get(w, UINT64_MAX, &a), 0);
 	assert_int_equal(words_get(w, UINT64_MAX, &b), 0);
@@ -48,26 +48,26 @@ static void test_references(void **state)
 
 static void test_full(void **state)
 {
-	static uint32_t numbers[4 * WORDS_ENTRIES];
+	static uint64_t names[4 * WORDS_ENTRIES];
 	struct words *w = *state;
 	uint64_t n = 0, refused = 0;
 
 	for (uint64_t i = 0; i < 4 * WORDS_ENTRIES; i++) {
-		int r = words_get(w, rng_mix(i + 1) | UINT64_C(1) << 63, &numbers[n]);
+		int r = words_get(w, rng_mix(i + 1) | UINT64_C(1) << 63, &names[n]);
 
 		assert_true(r == 0 || r == -ENOSPC);
 		refused += r < 0;
 		if (r < 0)
 			continue;
-		assert_true(words_word(w, numbers[n]) == (rng_mix(i + 1) | UINT64_C(1) << 63));
+		assert_true(words_word(w, names[n]) == (rng_mix(i + 1) | UINT64_C(1) << 63));
 		n++;
 	}
 	assert_in_range(n, WORDS_ENTRIES * 9 / 10, WORDS_ENTRIES);
 	assert_true(refused > 0);
 	while (n > 0)
-		words_put(w, numbers[--n]);
-	assert_int_equal(words_get(w, 1, &numbers[0]), 0); /* there is room again */
-	words_put(w, numbers[0]);
+		words_put(w, names[--n]);
+	assert_int_equal(words_get(w, 1, &names[0]), 0); /* there is room again */
+	words_put(w, names[0]);
 }
 
 #define THREADS 4
@@ -82,12 +82,12 @@ static void *churn(void *opaque)
 
 	for (int i = 0; i < ROUNDS; i++) {
 		uint64_t word = rng_below(&rng, 64);
-		uint32_t number;
+		uint64_t name;
 
-		if (words_get(w, word, &number) < 0)
+		if (words_get(w, word, &name) < 0)
 			continue;
-		wrong += words_word(w, number) != word;
-		words_put(w, number);
+		wrong += words_word(w, name) != word;
+		words_put(w, name);
 	}
 	return (void *)wrong;
 }

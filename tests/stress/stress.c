@@ -21,6 +21,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 #include "device/device.h"
 #include "tests/lib/check.h"
@@ -41,13 +42,14 @@ struct configuration {
 	enum codec_filter filter;
 	bool start, auto_compact, limit;
 	unsigned int streams;
+	bool store; /* in memory that outlives the process; at the end it is recovered */
 };
 
 static const struct configuration configurations[] = {
-	{"lz4", CODEC_FILTER_AUTO, true, true, true, 0},
-	{"lz4", CODEC_FILTER_NONE, false, false, false, 0},
-	{"zstd", CODEC_FILTER_AUTO, true, true, false, 1},
-	{"zstd", CODEC_FILTER_NONE, false, false, true, 2},
+	{"lz4", CODEC_FILTER_AUTO, true, true, true, 0, false},
+	{"lz4", CODEC_FILTER_NONE, false, false, false, 0, true},
+	{"zstd", CODEC_FILTER_AUTO, true, true, false, 1, true},
+	{"zstd", CODEC_FILTER_NONE, false, false, true, 2, false},
 };
 
 struct layout {
@@ -280,11 +282,27 @@ static struct device_options options_of(const struct configuration *c, uint64_t 
 	return options;
 }
 
-static struct device *device_of(const struct configuration *c, uint64_t size)
+static void *store_of(const struct configuration *c, uint64_t size)
+{
+	void *store;
+
+	if (!c->store)
+		return NULL;
+	store = mmap(NULL, device_store_size(size), PROT_READ | PROT_WRITE,
+		     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	CHECK(store != MAP_FAILED, "mmap");
+	return store;
+}
+
+static struct device *device_of(const struct configuration *c, uint64_t size, void *store)
 {
 	struct device_options options = options_of(c, size);
 	struct device *device;
-	int err = device_new(&options, &device);
+	int err;
+
+	options.store = store;
+	options.store_size = store ? device_store_size(size) : 0;
+	err = device_new(&options, &device);
 
 	CHECK(err == 0, "device_new: %d", err);
 	if (c->start) {
@@ -294,15 +312,36 @@ static struct device *device_of(const struct configuration *c, uint64_t size)
 	return device;
 }
 
+/* What a new process would find: every byte, and nothing but that. */
+static void recover(struct round *round, const struct configuration *c, void *store)
+{
+	struct model *model = &round->model;
+	struct device_recovery found;
+	const char *why = "";
+
+	if (!store)
+		return;
+	device_stop(model->device);
+	device_free(model->device);
+	model->device = device_of(c, model->size, store);
+	device_get_recovery(model->device, &found);
+	CHECK(found.damaged == 0 && found.cells_freed == 0,
+	      "%" PRIu64 " pages damaged, %" PRIu64 " cells freed", found.damaged,
+	      found.cells_freed);
+	CHECK(device_validate(model->device, &why) == 0, "not valid: %s", why);
+	model_read(model, 0, model->size);
+}
+
 static void run_round(const struct configuration *c, const struct layout *layout, uint64_t seed)
 {
 	struct round round = {.layout = *layout};
 	struct worker *workers = calloc(layout->threads, sizeof(*workers));
 	struct rng rng = rng_make(seed);
+	void *store = store_of(c, layout->size);
 
 	CHECK(workers, "no memory");
 	corpus_init(&round.corpus, &rng, CORPUS_SIZE);
-	model_init(&round.model, device_of(c, layout->size));
+	model_init(&round.model, device_of(c, layout->size, store));
 	round.rng = rng_make(rng_next(&rng));
 	round.limit = options_of(c, layout->size).mem_limit;
 	round.model.mem_limit = round.limit != 0 ? round.limit : UINT64_MAX;
@@ -326,7 +365,10 @@ static void run_round(const struct configuration *c, const struct layout *layout
 	for (unsigned int i = 0; i < layout->threads; i++)
 		model_fini(&workers[i].view);
 	shared_fini(&round.shared);
+	recover(&round, c, store);
 	model_fini(&round.model);
+	if (store)
+		munmap(store, device_store_size(layout->size));
 	corpus_fini(&round.corpus);
 	free(workers);
 }

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Memory for the arena's tables: descriptors, page map, tags, extents; ahead of need, and after a fork. */
+#include <string.h>
+
+#include "allocator/arena.h"
+#include "common/bitmap.h"
+#include "common/os.h"
+
+/* Have elements FROM .. TO - 1 of an array committed. */
+static int ready(struct zs_arena *a, const void *array, size_t element, uint64_t from, uint64_t to)
+{
+	uint64_t start = element * from / ZS_PAGE_SIZE * ZS_PAGE_SIZE;
+	uint64_t end = align_up(element * to, ZS_PAGE_SIZE);
+
+	return arena_commit(a, (char *)array + start, end - start);
+}
+
+int arena_prepare(struct zs_arena *a)
+{
+	const uint32_t batch = ZS_PAGE_SIZE / sizeof(struct zspage);
+	uint32_t had_zspages, zspages, had_map, map;
+	int r = 0;
+
+	/*
+	 * Descriptors for as many zspages as the reserve could make, and a batch more. Map and
+	 * extents for two extents beyond the highest in use. Idempotent: two threads may do it.
+	 */
+	pthread_mutex_lock(&a->lock);
+	had_zspages = a->ready_zspages;
+	had_map = a->ready_map;
+	zspages = (uint32_t)min_u64((uint64_t)a->nr_zspages + a->reserve + 1, a->nr_pages);
+	map = (uint32_t)min_u64((a->top_extent + 2) * (uint64_t)ZS_EXTENT_PAGES, a->nr_pages);
+	pthread_mutex_unlock(&a->lock);
+
+	if (zspages > had_zspages) {
+		zspages = (uint32_t)min_u64((uint64_t)zspages + batch, a->nr_pages);
+		r = ready(a, a->zspages, sizeof(*a->zspages), had_zspages, zspages);
+	}
+	if (r == 0 && map > had_map)
+		r = ready(a, a->page_map, sizeof(*a->page_map), had_map, map);
+	if (r == 0 && map > had_map && a->tags)
+		r = ready(a, a->tags, sizeof(*a->tags), had_map, map);
+	if (r == 0 && map > had_map)
+		r = ready(a, a->extents, sizeof(*a->extents), had_map / ZS_EXTENT_PAGES,
+			  map / ZS_EXTENT_PAGES);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&a->lock);
+	store_relaxed(&a->ready_zspages, (uint32_t)max_u64(a->ready_zspages, zspages));
+	a->ready_map = (uint32_t)max_u64(a->ready_map, map);
+	pthread_mutex_unlock(&a->lock);
+	return 0;
+}
+
+/*
+ * Shared memory stays what it was, but a fork leaves it out of the child's page tables, and these
+ * take memory too: have them for all that is committed. The pages of an extent are the lock's.
+ */
+static int prefault_extent(struct zs_arena *a, uint32_t extent)
+{
+	uint64_t committed[ZS_EXTENT_PAGES / 64];
+	unsigned int at = 0, n;
+	int r = 0;
+
+	pthread_mutex_lock(&a->lock);
+	memcpy(committed, a->extents[extent].committed, sizeof(committed));
+	pthread_mutex_unlock(&a->lock);
+	while (r == 0 && at < ZS_EXTENT_PAGES) {
+		at += bitmap_run(committed, false, at, ZS_EXTENT_PAGES);
+		n = bitmap_run(committed, true, at, ZS_EXTENT_PAGES);
+		if (n > 0)
+			r = os_commit(arena_page(a, extent * ZS_EXTENT_PAGES + at),
+				      (size_t)n * ZS_PAGE_SIZE);
+		at += n;
+	}
+	return r;
+}
+
+static int prefault_store(struct zs_arena *a, uint32_t map)
+{
+	int r = os_prefault(a->tags, map * sizeof(*a->tags));
+
+	for (uint32_t i = 0; r == 0 && i < a->top_extent; i++)
+		r = prefault_extent(a, i);
+	return r;
+}
+
+int arena_prefault(struct zs_arena *a)
+{
+	uint32_t zspages, map;
+	int r;
+
+	/* What is beyond these was never touched: it is had by arena_prepare(), after the fork. */
+	pthread_mutex_lock(&a->lock);
+	zspages = a->ready_zspages;
+	map = a->ready_map;
+	pthread_mutex_unlock(&a->lock);
+	r = os_prefault(a->zspages, zspages * sizeof(*a->zspages));
+	if (r == 0)
+		r = os_prefault(a->page_map, map * sizeof(*a->page_map));
+	if (r == 0)
+		r = os_prefault(a->extents, map / ZS_EXTENT_PAGES * sizeof(*a->extents));
+	return r == 0 && a->tags ? prefault_store(a, map) : r;
+}
+
+uint64_t arena_metadata(const struct zs_arena *a)
+{
+	return align_up(a->ready_map * sizeof(*a->page_map), ZS_PAGE_SIZE) +
+	       (a->tags ? align_up(a->ready_map * sizeof(*a->tags), ZS_PAGE_SIZE) : 0) +
+	       align_up(a->ready_map / ZS_EXTENT_PAGES * sizeof(*a->extents), ZS_PAGE_SIZE) +
+	       align_up(a->ready_zspages * sizeof(*a->zspages), ZS_PAGE_SIZE);
+}
