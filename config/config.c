@@ -146,6 +146,11 @@ const struct conf_choice conf_compact_choice = {
 	.why = "not a choice: give auto or off",
 };
 
+const struct conf_choice conf_pool_at_exit_choice = {
+	.words = {[CONF_POOL_REMOVE] = "remove", [CONF_POOL_KEEP] = "keep"},
+	.why = "not a choice: give remove or keep",
+};
+
 int conf_parse_choice(const struct conf_choice *choice, const char *text, int *ret_index,
 		      const char **ret_why)
 {

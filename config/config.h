@@ -46,12 +46,14 @@ struct conf_choice {
 
 enum conf_lock { CONF_LOCK_AUTO, CONF_LOCK_ON, CONF_LOCK_OFF };
 enum conf_filter { CONF_FILTER_AUTO, CONF_FILTER_NONE };
+enum conf_pool_at_exit { CONF_POOL_REMOVE, CONF_POOL_KEEP };
 enum conf_compact { CONF_COMPACT_AUTO, CONF_COMPACT_OFF };
 
 /* Their indexes are the enums above. */
 extern const struct conf_choice conf_lock_choice;
 extern const struct conf_choice conf_filter_choice;
 extern const struct conf_choice conf_compact_choice;
+extern const struct conf_choice conf_pool_at_exit_choice;
 
 /* The index of TEXT among the choice's words. -EINVAL: it is none of them. */
 int conf_parse_choice(const struct conf_choice *choice, const char *text, int *ret_index,

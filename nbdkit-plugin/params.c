@@ -9,15 +9,22 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/segment.h"
 #include "common/util.h"
 #include "device/settings.h"
 
 static const char *const keys[PARAM_COUNT] = {
-	[PARAM_SIZE] = "size",		 [PARAM_ALGORITHM] = "algorithm",
-	[PARAM_MEM_LIMIT] = "mem-limit", [PARAM_RESERVE] = "reserve",
-	[PARAM_FILTER] = "filter",	 [PARAM_COMPACT] = "compact",
-	[PARAM_LOCK] = "lock",		 [PARAM_CONTROL] = "control",
+	[PARAM_SIZE] = "size",
+	[PARAM_ALGORITHM] = "algorithm",
+	[PARAM_MEM_LIMIT] = "mem-limit",
+	[PARAM_RESERVE] = "reserve",
+	[PARAM_FILTER] = "filter",
+	[PARAM_COMPACT] = "compact",
+	[PARAM_LOCK] = "lock",
+	[PARAM_CONTROL] = "control",
 	[PARAM_NAME] = "name",
+	[PARAM_POOL] = "pool",
+	[PARAM_POOL_AT_EXIT] = "pool-at-exit",
 };
 
 static int refuse(const struct params *params, enum param param, const char *why)
@@ -61,6 +68,18 @@ static int set_name(struct params *params, const char *value)
 	return 0;
 }
 
+static int set_pool(struct params *params, const char *value)
+{
+	if (!segment_name_valid(value)) {
+		nbdkit_error("zcram: pool=%s: not a name: give 1 to %d letters, digits, "
+			     "dots, underscores and dashes",
+			     value, SEGMENT_NAME_SIZE - 1);
+		return -1;
+	}
+	params->pool = value;
+	return 0;
+}
+
 static int set(struct params *params, enum param param, const char *value)
 {
 	const char *why;
@@ -80,6 +99,12 @@ static int set(struct params *params, enum param param, const char *value)
 		return set_control(params, value);
 	case PARAM_NAME:
 		return set_name(params, value);
+	case PARAM_POOL:
+		return set_pool(params, value);
+	case PARAM_POOL_AT_EXIT:
+		r = conf_parse_choice(&conf_pool_at_exit_choice, value, &params->pool_at_exit,
+				      &why);
+		break;
 	default:
 		return set_setting(params, param, value);
 	}
@@ -100,13 +125,15 @@ int params_set(struct params *params, const char *key, const char *value)
 		return set(params, param, value);
 	}
 	nbdkit_error("zcram: %s=%s: unknown parameter: give size, algorithm, mem-limit, reserve, "
-		     "filter, compact, lock, control or name",
+		     "filter, compact, lock, control, name, pool or pool-at-exit",
 		     key, value);
 	return -1;
 }
 
 static int check_size(const struct params *params)
 {
+	if (params->given[PARAM_SIZE] == NULL && params->pool != NULL)
+		return 0; /* the pool says it */
 	if (params->given[PARAM_SIZE] == NULL) {
 		nbdkit_error("zcram: size: missing: give the size of the device, such as size=4G");
 		return -1;
@@ -170,8 +197,16 @@ int params_complete(struct params *params)
 {
 	if (complete_settings(params) < 0)
 		return -1;
+	if (params->given[PARAM_POOL_AT_EXIT] != NULL && params->pool == NULL)
+		return refuse(params, PARAM_POOL_AT_EXIT, "there is no pool: give pool=NAME too");
 	if (check_size(params) < 0 || check_mem_limit(params) < 0)
 		return -1;
+	return params->size == 0 ? 0 : complete_reserve(params);
+}
+
+int params_set_size(struct params *params, uint64_t size)
+{
+	params->size = size;
 	return complete_reserve(params);
 }
 

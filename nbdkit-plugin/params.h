@@ -18,7 +18,8 @@
 #define PARAMS_NAME_MAX		 63
 
 #define PARAMS_HELP                                                                            \
-	"size=SIZE              (required) The size of the device, such as 4G.\n"              \
+	"size=SIZE              The size of the device, such as 4G; required but for a pool\n" \
+	"                       that exists.\n"                                                \
 	"algorithm=ALGORITHM    lz4, lz4(level=N), zstd, zstd(level=N); "                      \
 	"default: " PARAMS_DEFAULT_ALGORITHM "\n"                                              \
 	"mem-limit=SIZE         At most so much memory for stored pages; default: no limit.\n" \
@@ -27,7 +28,10 @@
 	"compact=auto|off       Compact in the background; default: auto.\n"                   \
 	"lock=auto|on|off       Lock memory, mark threads, for swap; default: auto.\n"         \
 	"control=PATH           A socket to ask for statistics and change settings on.\n"      \
-	"name=NAME              What the device is called there.\n"
+	"name=NAME              What the device is called there.\n"                            \
+	"pool=NAME              Keep the content in memory that outlives the server.\n"        \
+	"pool-at-exit=remove|keep  What becomes of it when the server is stopped; default: "   \
+	"remove.\n"
 
 enum param {
 	PARAM_SIZE,
@@ -39,6 +43,8 @@ enum param {
 	PARAM_LOCK,
 	PARAM_CONTROL,
 	PARAM_NAME,
+	PARAM_POOL,
+	PARAM_POOL_AT_EXIT,
 	PARAM_COUNT,
 };
 
@@ -50,6 +56,8 @@ struct params {
 	int lock;	  /* enum conf_lock */
 	char *control;	  /* absolute path; NULL: no socket */
 	const char *name; /* NULL: none */
+	const char *pool; /* NULL: private memory */
+	int pool_at_exit; /* enum conf_pool_at_exit */
 };
 
 /* Take one key=value; VALUE must stay. -1 after nbdkit_error(): the server must not start. */
@@ -58,6 +66,12 @@ int params_set(struct params *params, const char *key, const char *value);
 /* After the last of them: fill in defaults and check them against one another. 0 or -1, as above.
  */
 int params_complete(struct params *params);
+
+/*
+ * The size of the device, which a pool that exists may say when it was not given: what depends on it
+ * is completed and checked. 0 or -1, as above.
+ */
+int params_set_size(struct params *params, uint64_t size);
 
 /* Free what was made of the values. */
 void params_free(struct params *params);

@@ -14,21 +14,34 @@
 #include "device/fields.h"
 
 /* A name, a colon and a blank, 20 digits, a newline. */
-_Static_assert(sizeof(struct device_stats) / sizeof(uint64_t) * 48 + 2 <= STATS_TEXT_SIZE,
+_Static_assert(sizeof(struct device_stats) / sizeof(uint64_t) * 48 + 64 <= STATS_TEXT_SIZE,
 	       "all lines fit");
 
-size_t stats_format(const struct device_stats *stats, char text[STATS_TEXT_SIZE])
+size_t stats_format(const struct device_stats *stats, char *text, size_t size)
 {
 	size_t len = 0;
 
 	for (size_t i = 0; i < device_stat_fields_count; i++) {
 		const struct device_stat_field *field = &device_stat_fields[i];
 
-		len += (size_t)snprintf(text + len, STATS_TEXT_SIZE - len, "%s: %" PRIu64 "\n",
-					field->name, device_stat(stats, field));
+		len += (size_t)snprintf(text + len, size - len, "%s: %" PRIu64 "\n", field->name,
+					device_stat(stats, field));
 	}
-	len += (size_t)snprintf(text + len, STATS_TEXT_SIZE - len, "\n");
+	len += (size_t)snprintf(text + len, size - len, "\n");
 	return len;
+}
+
+/* Of a device with a pool that outlives the server: a line before the others. */
+static size_t stats_uuid(const struct device *device, char text[STATS_TEXT_SIZE])
+{
+	struct device_recovery recovery;
+	char uuid[DEVICE_UUID_TEXT];
+
+	device_get_recovery(device, &recovery);
+	if (!recovery.in_store)
+		return 0;
+	device_uuid_text(recovery.uuid, uuid);
+	return (size_t)snprintf(text, STATS_TEXT_SIZE, "uuid: %s\n", uuid);
 }
 
 void stats_print(struct device *device)
@@ -38,7 +51,8 @@ void stats_print(struct device *device)
 	size_t len, done = 0;
 
 	device_get_stats(device, &stats);
-	len = stats_format(&stats, text);
+	len = stats_uuid(device, text);
+	len += stats_format(&stats, text + len, sizeof(text) - len);
 	/* In one piece, so that nothing else that is logged comes between the lines. */
 	while (done < len) {
 		ssize_t n = write(STDERR_FILENO, text + done, len - done);

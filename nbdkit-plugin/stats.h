@@ -10,10 +10,10 @@
 #define STATS_TEXT_SIZE 2048
 
 /*
- * Write all of STATS to TEXT as lines of "name: value", and an empty line by which a reader knows
+ * Write all of STATS to TEXT, SIZE bytes, as lines of "name: value", and an empty line by which a reader knows
  * the end. Returns the length of the text, without the NUL behind it.
  */
-size_t stats_format(const struct device_stats *stats, char text[STATS_TEXT_SIZE]);
+size_t stats_format(const struct device_stats *stats, char *text, size_t size);
 
 /* Print the device's statistics on standard error. */
 void stats_print(struct device *device);

@@ -18,6 +18,7 @@
 #include "device/device.h"
 #include "nbdkit-plugin/lock.h"
 #include "nbdkit-plugin/params.h"
+#include "nbdkit-plugin/pool.h"
 #include "nbdkit-plugin/stats.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
@@ -31,7 +32,8 @@ static struct params params;
 static struct device *device;
 static struct control_server *control; /* NULL: none is asked for */
 static struct lock_result tried_lock;
-static bool locked; /* memory is, since zcram_after_fork() */
+static bool locked;  /* memory is, since zcram_after_fork() */
+static bool started; /* all is: what comes now is a clean stop */
 
 /* Starting and stopping. */
 
@@ -74,6 +76,8 @@ static void zcram_dump_plugin(void)
 	printf("zcram_default_filter=%s\n", PARAMS_DEFAULT_FILTER);
 	printf("zcram_default_compact=%s\n", PARAMS_DEFAULT_COMPACT);
 	printf("zcram_default_lock=auto\n");
+	printf("zcram_default_pool_at_exit=remove\n");
+	printf("zcram_pool_layout=%d\n", DEVICE_STORE_LAYOUT);
 	printf("zcram_control_version=%d\n", CONTROL_VERSION);
 }
 
@@ -169,19 +173,36 @@ static int new_control(void)
 	return r < 0 ? refuse_control(r) : 0;
 }
 
+/* nbdkit exits when a callback fails, without another: nothing is to be left of a new pool. */
+static int give_up(void)
+{
+	if (device != NULL) {
+		device_stop(device);
+		device_free(device);
+		device = NULL;
+	}
+	pool_close(false);
+	return -1;
+}
+
 static int zcram_get_ready(void)
 {
-	struct device_options options = params_device_options(&params);
+	struct device_options options;
 	int r;
 
 	if (try_lock() < 0)
 		return -1;
+	if (pool_open(&params) < 0)
+		return give_up();
+	options = params_device_options(&params);
+	options.store = pool_store(&options.store_size);
 	r = device_new(&options, &device);
 	if (r < 0) {
 		nbdkit_error("zcram: the device cannot be made: %s", strerror(-r));
-		return -1;
+		return give_up();
 	}
-	return new_control();
+	pool_report(device);
+	return new_control() < 0 ? give_up() : 0;
 }
 
 /* Last of all: who is answered finds everything at work. */
@@ -203,8 +224,8 @@ static int zcram_after_fork(void)
 	int r = 0;
 
 	/* First of all: threads inherit the mark, and nbdkit makes its own from this one. */
-	if (apply_lock() < 0)
-		return -1;
+	if (apply_lock() < 0 || pool_after_fork(locked) < 0)
+		return give_up();
 	/* Locked as it is touched, memory is had now and not by the requests. */
 	if (locked)
 		r = device_prefault(device);
@@ -214,9 +235,14 @@ static int zcram_after_fork(void)
 		r = stats_start(device);
 	if (r < 0) {
 		nbdkit_error("zcram: the device cannot be started: %s", strerror(-r));
-		return -1;
+		return give_up();
 	}
-	return start_control();
+	if (start_control() < 0) {
+		stats_stop();
+		return give_up();
+	}
+	started = true;
+	return 0;
 }
 
 /* Only called when zcram_after_fork() was. */
@@ -235,6 +261,7 @@ static void zcram_unload(void)
 	control_server_free(control);
 	if (device != NULL)
 		device_free(device);
+	pool_close(started);
 	params_free(&params);
 	stats_release_signal();
 }

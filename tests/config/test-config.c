@@ -179,6 +179,8 @@ static void test_choices(void **state)
 	choice_is(&conf_filter_choice, "none", CONF_FILTER_NONE);
 	choice_is(&conf_compact_choice, "auto", CONF_COMPACT_AUTO);
 	choice_is(&conf_compact_choice, "off", CONF_COMPACT_OFF);
+	choice_is(&conf_pool_at_exit_choice, "remove", CONF_POOL_REMOVE);
+	choice_is(&conf_pool_at_exit_choice, "keep", CONF_POOL_KEEP);
 }
 
 static void test_choices_refused(void **state)
@@ -190,6 +192,7 @@ static void test_choices_refused(void **state)
 	choice_is_refused(&conf_filter_choice, "auto ", "give auto or none");
 	choice_is_refused(&conf_compact_choice, "on", "give auto or off");
 	choice_is_refused(&conf_compact_choice, "of", "give auto or off");
+	choice_is_refused(&conf_pool_at_exit_choice, "", "give remove or keep");
 }
 
 int main(void)

@@ -70,7 +70,7 @@ refused 'lock=yes: not a choice: give auto, on or off' size=4M lock=yes
 refused 'size=5M: given twice (4M before): give it once' size=4M size=5M
 refused 'size=5M: given twice (4M before): give it once' 4M size=5M
 for parameter in algorithm=lz4 mem-limit=4M reserve=1M filter=auto compact=auto lock=auto \
-	control=/nowhere name=zcram0; do
+	control=/nowhere name=zcram0 pool=test; do
 	refused "$parameter: given twice (${parameter#*=} before): give it once" \
 		size=4M $parameter $parameter
 done
