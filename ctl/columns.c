@@ -40,7 +40,7 @@ static const struct {
 	[COLUMN_MIGRATED] = {"MIGRATED", KIND_NUMBER, 5,
 			     "objects moved by compaction and migration"},
 	[COLUMN_COMP_RATIO] = {"COMP-RATIO", KIND_NUMBER, 5, "DATA divided by TOTAL"},
-	[COLUMN_STATE] = {"STATE", KIND_TEXT, 7, "running, dead, hung, denied or failed"},
+	[COLUMN_STATE] = {"STATE", KIND_TEXT, 7, "running, unserved, dead, hung, denied or failed"},
 	[COLUMN_MOUNTPOINT] = {"MOUNTPOINT", KIND_TEXT, 0.10, "where it is mounted, or [SWAP]"},
 };
 
@@ -201,13 +201,21 @@ static uint64_t number_value(enum ctl_column column, const struct json_object *s
 	}
 }
 
+static char *size_text(uint64_t size, bool bytes)
+{
+	char buf[CTL_SIZE_TEXT];
+
+	ctl_size_text(size, bytes, buf);
+	return strdup(buf);
+}
+
 static char *stat_text(enum ctl_column column, const struct json_object *stat, bool bytes)
 {
 	char buf[CTL_SIZE_TEXT];
 
-	if (infos[column].kind == KIND_SIZE) {
-		ctl_size_text(size_value(column, stat), bytes, buf);
-	} else if (column == COLUMN_COMP_RATIO) {
+	if (infos[column].kind == KIND_SIZE)
+		return size_text(size_value(column, stat), bytes);
+	if (column == COLUMN_COMP_RATIO) {
 		if (ctl_stat_data(stat) == 0)
 			return NULL;
 		snprintf(buf, sizeof(buf), "%.2f",
@@ -240,7 +248,12 @@ char *ctl_column_text(enum ctl_column column, const struct ctl_device *device, b
 		return use_text(device->index);
 	case COLUMN_ALGORITHM:
 		return device->stat ? strdup(ctl_stat_text(device->stat, "algorithm")) : NULL;
+	case COLUMN_TOTAL:
+		if (device->left > 0)
+			return size_text(device->left, bytes);
+		break;
 	default:
-		return device->stat ? stat_text(column, device->stat, bytes) : NULL;
+		break;
 	}
+	return device->stat ? stat_text(column, device->stat, bytes) : NULL;
 }

@@ -12,6 +12,7 @@
 
 #include "attach/attach.h"
 #include "ctl/ctl.h"
+#include "ctl/pools.h"
 
 const char *ctl_run_directory(void)
 {
@@ -199,6 +200,43 @@ static int resolve_all(char *const *names, struct dirent *const *entries, size_t
 	return CTL_OK;
 }
 
+static struct ctl_device *find_name(struct ctl_device *devices, size_t count, const char *name)
+{
+	for (size_t i = 0; i < count; i++)
+		if (strcmp(devices[i].name, name) == 0)
+			return &devices[i];
+	return NULL;
+}
+
+int ctl_devices_add_pools(struct ctl_device **devices, size_t *count)
+{
+	struct ctl_pool *pools = NULL;
+	size_t nr_pools = 0, had = *count;
+	struct ctl_device *all;
+	int status = ctl_pools_find(&pools, &nr_pools);
+
+	all = reallocarray(*devices, had + nr_pools + 1, sizeof(*all));
+	if (!all && status == CTL_OK)
+		status = no_memory();
+	if (all)
+		*devices = all;
+	for (size_t i = 0; i < nr_pools && status == CTL_OK; i++) {
+		struct ctl_device *device = find_name(all, had, pools[i].name);
+
+		if (!device) {
+			device = &all[*count];
+			*device = (struct ctl_device){0};
+			status = make_device(pools[i].name, NULL, device);
+			device->error = -ENOENT;
+			*count += status == CTL_OK;
+		}
+		if (status == CTL_OK && !device->stat)
+			device->left = pools[i].memory;
+	}
+	free(pools);
+	return status;
+}
+
 int ctl_devices_find(char *const *operands, size_t count, struct ctl_device **ret_devices,
 		     size_t *ret_count)
 {
@@ -272,6 +310,8 @@ int ctl_device_failed(const struct ctl_device *device, int error, const char *me
 
 const char *ctl_device_state(const struct ctl_device *device)
 {
+	if (device->left > 0)
+		return "unserved";
 	switch (device->error) {
 	case 0:
 		return "running";

@@ -24,6 +24,7 @@ struct ctl_device {
 	char *why; /* the line that the server sent with the error, or NULL */
 	pid_t pid;
 	struct json_object *stat;
+	uint64_t left; /* bytes of its pool, which has no server; 0: there is none */
 };
 
 /* ${ZCRAM_RUN_DIR:-/run/zcram} */
@@ -52,6 +53,12 @@ void ctl_device_query(struct ctl_device *device, struct control_client *client);
 int ctl_devices_find(char *const *operands, size_t count, struct ctl_device **ret_devices,
 		     size_t *ret_count);
 
+/*
+ * Add the pools that have no server: each to the device of its name, or as one that has nothing else.
+ * As ctl_devices_find(); the devices are to be freed in any case.
+ */
+int ctl_devices_add_pools(struct ctl_device **devices, size_t *count);
+
 /* Free what DEVICE points to; all zeros is fine. */
 void ctl_device_clear(struct ctl_device *device);
 void ctl_devices_free(struct ctl_device *devices, size_t count);
@@ -69,7 +76,7 @@ const char *ctl_control_why(int error);
 /* A complaint about a device that a call on its control socket failed with; CTL_FAILURE. */
 int ctl_device_failed(const struct ctl_device *device, int error, const char *message);
 
-/* "running", "dead", "hung", "denied" or "failed". */
+/* "running", "unserved" (its pool is left), "dead", "hung", "denied" or "failed". */
 const char *ctl_device_state(const struct ctl_device *device);
 
 /* Members of what "stat" answers; 0 and "" where there is none. */

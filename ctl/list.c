@@ -182,7 +182,10 @@ static int run(struct ctl_args *args)
 		if (devices[i].error < 0)
 			failed = ctl_device_failed(&devices[i], devices[i].error, devices[i].why);
 	}
-	status = print_table(&list, devices, count);
+	if (args->count == 0)
+		status = ctl_devices_add_pools(&devices, &count);
+	if (status == CTL_OK)
+		status = print_table(&list, devices, count);
 	ctl_devices_free(devices, count);
 	return status != CTL_OK ? status : failed;
 }

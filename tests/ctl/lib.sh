@@ -2,6 +2,11 @@
 # What the tests of zcramctl share; each of them sources it first. $ZCRAM_CTL is the program under
 # test. What the NBD tests have, they have too.
 
+# Pools are the machine's: where that may be had, there are none here but the test's own.
+if [ -z "${ZCRAM_TEST_ALONE-}" ] && unshare --ipc true 2>/dev/null; then
+	ZCRAM_TEST_ALONE=1 exec unshare --ipc "$0" "$@"
+fi
+
 . "$(dirname "${BASH_SOURCE[0]}")/../nbd/lib.sh"
 
 : "${ZCRAM_CTL:?the path of the zcramctl that is to be tested}"

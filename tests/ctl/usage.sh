@@ -4,7 +4,7 @@
 # status 2; what cannot be done, with status 1; help is there for every command.
 . "$(dirname "$0")/lib.sh"
 
-commands="list stat top metrics set compact attach detach config estimate help"
+commands="list stat top metrics set compact attach detach purge config estimate help"
 
 for command in $commands; do
 	ctl help "$command" >"$dir/help"
@@ -42,6 +42,10 @@ refused 2 "attach: --connections: 0: give a whole number from 1 to" attach --con
 refused 2 "attach: --connections: -1: give a whole number from 1 to" attach --connections -1 s
 refused 2 "attach: --name a/b: not a name: give one such as zcram0" attach --name a/b s
 refused 2 "detach: too few arguments: give DEVICE" detach
+refused 2 "purge: give the names of pools, or --all" purge
+refused 2 "purge: give the names of pools, or --all" purge --all zcram0
+refused 2 "purge: nobody can be asked: give --yes" purge zcram0
+refused 1 "a/b: not a pool's name: give 1 to 47 letters, digits" purge --yes a/b
 refused 2 "config: zram: not a device's name: give zcram and a number" config zram
 refused 2 "estimate: too few arguments: give a PID, a FILE, or --system" estimate
 refused 2 "estimate: --system and 1: give one of them" estimate --system 1
