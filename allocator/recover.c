@@ -68,16 +68,36 @@ static int find_top(const struct zs_arena *a, uint32_t *ret_top)
 	return 0;
 }
 
+uint64_t zs_top_of_none(void)
+{
+	return arena_top_word(0);
+}
+
+/* Where the top had to be found, beyond it may be tags, of zspages of which nothing is left. */
+static int forget_tags(struct zs_arena *a, uint32_t top)
+{
+	uint64_t from = (uint64_t)top * ZS_EXTENT_PAGES * sizeof(*a->tags);
+	uint64_t start = align_up(from, ZS_PAGE_SIZE), end = a->nr_pages * sizeof(*a->tags);
+
+	/* Of a page of tags the later half may be beyond. */
+	for (uint64_t i = from / sizeof(*a->tags); i < min_u64(start, end) / sizeof(*a->tags); i++)
+		arena_tag(a, (uint32_t)i, 0);
+	if (start >= end)
+		return 0;
+	return os_release_shared((char *)a->tags + start, align_up(end, ZS_PAGE_SIZE) - start);
+}
+
 static int read_top(struct zs_arena *a)
 {
 	uint64_t word = *a->top;
 	uint32_t top = (uint32_t)word;
 	int r = 0;
 
-	if (word == 0)
-		top = 0; /* nothing was ever used */
-	else if (word != arena_top_word(top) || top > a->nr_extents)
+	if (word != arena_top_word(top) || top > a->nr_extents) {
 		r = find_top(a, &top);
+		if (r == 0)
+			r = forget_tags(a, top);
+	}
 	if (r < 0)
 		return r;
 	a->top_extent = top;

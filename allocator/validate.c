@@ -231,7 +231,7 @@ static bool check_tags(const struct zs_arena *a)
 		zspages += a->zspages[i].klass != ZS_CLASS_FREE;
 	for (uint32_t i = 0; i < a->top_extent * ZS_EXTENT_PAGES; i++)
 		tags += load_relaxed(&a->tags[i]) != 0;
-	if (*a->top != arena_top_word(a->top_extent) && (*a->top != 0 || a->top_extent != 0))
+	if (*a->top != arena_top_word(a->top_extent))
 		return false;
 	return zspages == tags;
 }

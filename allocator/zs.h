@@ -126,6 +126,9 @@ void zs_pool_free(struct zs_pool *pool);
 /* Bytes of the arena of a pool for max_bytes. */
 uint64_t zs_arena_bytes(uint64_t max_bytes);
 
+/* What *top of a store says before anything was stored: not 0, which says nothing. */
+uint64_t zs_top_of_none(void);
+
 /* A number that is another when zspages are cut otherwise, so that refs and tags mean other cells. */
 uint64_t zs_layout(void);
 

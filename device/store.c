@@ -73,6 +73,7 @@ int store_format(void *store, uint64_t size)
 		.layout = layout_of(size),
 		.classes = zs_layout(),
 		.encodings = codec_encodings(),
+		.top = zs_top_of_none(),
 	};
 	int r = make_uuid(made.uuid);
 
@@ -120,7 +121,8 @@ static int check_identity(const struct store_header *h, const char **ret_why)
 		return -EPROTO;
 	}
 	/* Nothing is stored before it is complete. */
-	if (h->complete == 0 && (h->top != 0 || h->generation != 0)) {
+	if (h->complete == 0 &&
+	    ((h->top != 0 && h->top != zs_top_of_none()) || h->generation != 0)) {
 		*ret_why = "its header is damaged: it holds something, and was never complete";
 		return -EINVAL;
 	}

@@ -33,7 +33,8 @@ truncate -s 8M "$dir/in.img"
 
 # Killed, and started again; without its size, for the pool knows it.
 serve -- size=8M lock=auto pool=$pool
-there shm && there sem || fail "there is no segment of key $key"
+there shm || fail "there is no segment of key $key"
+there sem || fail "there is no semaphore of key $key"
 get_stats
 stat_is generation 0 pages_recovered 0 pages_damaged 0
 nbdcopy "$dir/in.img" "$uri"
