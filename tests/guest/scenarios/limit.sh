@@ -7,6 +7,9 @@
 # Kernels: 6.12
 . "$(dirname "$0")/lib.sh"
 
+# nbd says of each refused write that it was, hundreds of times a second; to print that on this console
+# takes more than all the rest. What is graver still comes.
+echo 3 >/proc/sys/kernel/printk
 serve -- size=1G mem-limit=16M
 attach 2
 swap_on
