@@ -15,26 +15,8 @@
 #include <unistd.h>
 
 #include "nbd/region.h"
+#include "tests/nbd-loop/fixture.h"
 #include "tests/nbd-loop/served.h"
-
-#define SIZE (1u << 20)
-#define DATA (256u << 10)
-
-static int setup(void **state)
-{
-	struct served *s = malloc(sizeof(*s));
-
-	served_init(s, SIZE, DATA);
-	*state = s;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	served_fini(*state);
-	free(*state);
-	return 0;
-}
 
 static void bad_magic(void **state)
 {

@@ -15,26 +15,8 @@
 
 #include "nbd/region.h"
 #include "tests/nbd-loop/client.h"
+#include "tests/nbd-loop/fixture.h"
 #include "tests/nbd-loop/served.h"
-
-#define SIZE (1u << 20)
-#define DATA (256u << 10)
-
-static int setup(void **state)
-{
-	struct served *s = malloc(sizeof(*s));
-
-	served_init(s, SIZE, DATA);
-	*state = s;
-	return 0;
-}
-
-static int teardown(void **state)
-{
-	served_fini(*state);
-	free(*state);
-	return 0;
-}
 
 /* The client says good-bye, and the loop ends by that. */
 static void part(struct served *s)
