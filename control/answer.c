@@ -157,6 +157,35 @@ struct json_object *answer_request(const struct control_server_options *options,
 	}
 }
 
+static struct json_object *new_descriptors(const struct control_descriptors *descriptors)
+{
+	struct json_object *object = json_object_new_object();
+	bool ok = control_add(object, "region", json_object_new_int(descriptors->region));
+
+	ok &= control_add(object, "ring", json_object_new_int(descriptors->ring));
+	ok &= control_add(object, "socket", json_object_new_int(descriptors->socket));
+	if (ok)
+		return object;
+	json_object_put(object);
+	return NULL;
+}
+
+struct json_object *answer_adopt(const struct control_succession *succession)
+{
+	struct json_object *array = json_object_new_array(), *result = json_object_new_object();
+	bool ok = array != NULL;
+
+	for (unsigned int i = 0; ok && i < succession->nr_connections; i++) {
+		struct json_object *one = new_descriptors(&succession->connections[i]);
+
+		ok = one != NULL && json_object_array_add(array, one) == 0;
+		if (!ok)
+			json_object_put(one);
+	}
+	ok &= control_add(result, "connections", array);
+	return finish(result, ok);
+}
+
 static struct json_object *new_pool(uint64_t pool)
 {
 	struct json_object *object = json_object_new_object();

@@ -9,12 +9,15 @@
 #include "control/server.h"
 
 /*
- * The answer, a result or an error, to any request but to compact: an object to be put, or NULL for
+ * The answer, a result or an error, to stat, map or set: an object to be put, or NULL for
  * want of memory. What the device says is copied out of it before any of this is allocated. Set may
  * block while requests of the device go on.
  */
 struct json_object *answer_request(const struct control_server_options *options,
 				   const struct control_request *request);
+
+/* The answer to adopt: the descriptors of all connections. */
+struct json_object *answer_adopt(const struct control_succession *succession);
 
 /* The answer to compact: the device's pool in bytes, before and after. */
 struct json_object *answer_compact(uint64_t before, uint64_t after);

@@ -21,6 +21,13 @@
  *	set      arguments {"algorithm":"lz4","filter":"none","compact":"off","mem-limit":"200M"},
  *	         any of them, as the plugin's parameters are written, but that a mem-limit of "0"
  *	         takes the limit away; all or nothing: {}
+ *	handover {}, when the server has finished what it had received, and given the pool up: it ends,
+ *	         and another can go on with its connections. EBUSY: one is under way; EOPNOTSUPP:
+ *	         it is not a server that another could go on for
+ *	adopt    {"connections":[{"region":N,"ring":N,"socket":N},...]}: the numbers that the
+ *	         descriptors of its connections have in the server. The asking process may take them
+ *	         with pidfd_getfd(2) from then on, until the server ends or another one asks.
+ *	         EOPNOTSUPP: it has none
  *
  * Sizes are bytes; a mem-limit of 0 is none. Members may be added to results in later versions.
  */

@@ -11,7 +11,7 @@
 /* As much of what a client wrote as is worth repeating to it. */
 #define QUOTE_SIZE 64
 
-#define COMMANDS   "give stat, map, compact or set"
+#define COMMANDS   "give stat, map, compact, set, handover or adopt"
 #define SETTINGS   "give algorithm, filter, compact or mem-limit"
 
 static const char *quote_key(const char *key, char buf[QUOTE_SIZE])
@@ -63,10 +63,9 @@ static int read_command(struct json_object *object, struct control_request *requ
 			struct control_error *error)
 {
 	static const char *const names[] = {
-		[CONTROL_STAT] = "stat",
-		[CONTROL_MAP] = "map",
-		[CONTROL_COMPACT] = "compact",
-		[CONTROL_SET] = "set",
+		[CONTROL_STAT] = "stat",	 [CONTROL_MAP] = "map",
+		[CONTROL_COMPACT] = "compact",	 [CONTROL_SET] = "set",
+		[CONTROL_HANDOVER] = "handover", [CONTROL_ADOPT] = "adopt",
 	};
 	struct json_object *command;
 	char buf[QUOTE_SIZE];

@@ -11,6 +11,8 @@ enum control_command {
 	CONTROL_MAP,
 	CONTROL_COMPACT,
 	CONTROL_SET,
+	CONTROL_HANDOVER,
+	CONTROL_ADOPT,
 };
 
 struct control_request {

@@ -35,26 +35,36 @@ struct control_server {
 	pthread_t thread;
 	struct job job;
 	struct connection *compacting; /* who waits for the job; NULL: nobody, or it has gone */
-	uint64_t accept_again;	       /* os_now(); 0: at any time */
+	struct connection *leaving;    /* the same of a handover */
+	bool handing_over;
+	uint64_t accept_again; /* os_now(); 0: at any time */
 	struct connection connections[CONTROL_CLIENTS_MAX];
 	unsigned int nr_connections; /* the first ones are in use */
 };
 
 /* Connections. */
 
+/* Who waits has gone, or is at another place. */
+static void follow(struct connection **waiting, const struct connection *from,
+		   struct connection *to)
+{
+	if (*waiting == from)
+		*waiting = to;
+}
+
 static void drop(struct control_server *s, struct connection *c)
 {
 	struct connection *end = &s->connections[--s->nr_connections];
 
 	connection_close(c);
-	if (s->compacting == c)
-		s->compacting = NULL;
+	follow(&s->compacting, c, NULL);
+	follow(&s->leaving, c, NULL);
 	if (c == end)
 		return;
 	/* The last one takes its place. */
 	*c = *end;
-	if (s->compacting == end)
-		s->compacting = c;
+	follow(&s->compacting, end, c);
+	follow(&s->leaving, end, c);
 }
 
 /* Tell a client that is not taken why, as far as it is there to listen. */
@@ -67,13 +77,19 @@ static void refuse(int fd, const struct control_error *error)
 	connection_close(&c);
 }
 
+/* Who has connected; false: the kernel does not say. */
+static bool get_peer(int fd, struct ucred *ret_peer)
+{
+	socklen_t size = sizeof(*ret_peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ret_peer, &size) == 0;
+}
+
 static bool is_trusted(int fd)
 {
 	struct ucred peer;
-	socklen_t size = sizeof(peer);
 
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0 &&
-	       (peer.uid == 0 || peer.uid == geteuid());
+	return get_peer(fd, &peer) && (peer.uid == 0 || peer.uid == geteuid());
 }
 
 static void accept_one(struct control_server *s)
@@ -132,6 +148,51 @@ static void end_compact(struct control_server *s)
 		drop(s, c);
 }
 
+/* Answered by control_server_handed_over(). */
+static int begin_handover(struct control_server *s, struct connection *c)
+{
+	const struct control_succession *succession = s->options.succession;
+	struct control_error error;
+	const char *why = "this server's connections are its own";
+	int r = -EBUSY;
+
+	if (s->handing_over)
+		why = "one is under way";
+	else
+		r = succession ? succession->begin(succession->opaque, &why) : -EOPNOTSUPP;
+	if (r < 0) {
+		control_error_set(&error, -r, "handover: %s", why);
+		return answer_error(c, &error, false);
+	}
+	c->phase = CONNECTION_WORKING;
+	s->handing_over = true;
+	s->leaving = c;
+	return 0;
+}
+
+static int adopt(struct control_server *s, struct connection *c)
+{
+	const struct control_succession *succession = s->options.succession;
+	struct control_error error;
+	struct ucred peer;
+	int r;
+
+	if (succession == NULL) {
+		control_error_set(&error, EOPNOTSUPP,
+				  "adopt: this server's connections are its own");
+		return answer_error(c, &error, false);
+	}
+	/* Of another PID namespace, it has no number here. */
+	r = get_peer(c->fd, &peer) && peer.pid > 0 ? succession->allow(succession->opaque, peer.pid)
+						   : -EPERM;
+	if (r < 0) {
+		control_error_set(&error, -r, "adopt: process %d cannot be allowed to: %s",
+				  (int)peer.pid, strerror(-r));
+		return answer_error(c, &error, false);
+	}
+	return connection_answer(c, answer_adopt(succession), false);
+}
+
 static int handle_line(struct control_server *s, struct connection *c)
 {
 	struct control_request request;
@@ -140,10 +201,20 @@ static int handle_line(struct control_server *s, struct connection *c)
 
 	if (request_parse(c->in, c->line, &request, &error) < 0)
 		return answer_error(c, &error, false);
-	if (request.command == CONTROL_COMPACT)
+	switch (request.command) {
+	case CONTROL_COMPACT:
 		r = begin_compact(s, c);
-	else
+		break;
+	case CONTROL_HANDOVER:
+		r = begin_handover(s, c);
+		break;
+	case CONTROL_ADOPT:
+		r = adopt(s, c);
+		break;
+	default:
 		r = connection_answer(c, answer_request(&s->options, &request), false);
+		break;
+	}
 	request_put(&request);
 	return r;
 }
@@ -275,7 +346,7 @@ int control_server_new(const struct control_server_options *options,
 	s->patience = patience * NS_PER_MS;
 	s->owner = getpid();
 	s->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	r = s->wake_fd < 0 ? -errno : socket_make(options->path, &s->socket);
+	r = s->wake_fd < 0 ? -errno : socket_make(options->path, options->wait, &s->socket);
 	if (r < 0) {
 		if (s->wake_fd >= 0)
 			close(s->wake_fd);
@@ -303,6 +374,15 @@ int control_server_start(struct control_server *s)
 	return r;
 }
 
+/* All but who waits for a handover, and is told when that is done. */
+static void drop_all(struct control_server *s)
+{
+	/* From the last: dropping one moves only such as stay. */
+	for (unsigned int i = s->nr_connections; i-- > 0;)
+		if (&s->connections[i] != s->leaving)
+			drop(s, &s->connections[i]);
+}
+
 void control_server_stop(struct control_server *s)
 {
 	if (!s->running)
@@ -310,16 +390,26 @@ void control_server_stop(struct control_server *s)
 	__atomic_store_n(&s->stop, 1, __ATOMIC_RELEASE);
 	eventfd_write(s->wake_fd, 1);
 	pthread_join(s->thread, NULL);
-	while (s->nr_connections > 0)
-		drop(s, &s->connections[0]);
+	drop_all(s);
 	job_stop(&s->job);
 	s->running = false;
+}
+
+void control_server_handed_over(struct control_server *s)
+{
+	struct connection *c = s->leaving;
+
+	/* A line into a socket that has nothing in it: there is nothing to wait for. */
+	if (c != NULL)
+		connection_answer(c, control_answer_result(json_object_new_object()), true);
 }
 
 void control_server_free(struct control_server *s)
 {
 	if (s == NULL)
 		return;
+	if (s->leaving != NULL)
+		drop(s, s->leaving);
 	socket_end(&s->socket, getpid() == s->owner);
 	close(s->wake_fd);
 	free(s);

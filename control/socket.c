@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
@@ -12,6 +13,8 @@
 #include <unistd.h>
 
 #include "control/protocol.h"
+
+#include "common/os.h"
 
 #define BACKLOG 16
 
@@ -117,11 +120,49 @@ static int make_locked(const struct sockaddr_un *address, struct control_socket 
 	return 0;
 }
 
-int socket_make(const char *path, struct control_socket *ret_socket)
+static int make(const struct sockaddr_un *address, struct control_socket *socket)
+{
+	int r, parent = lock_parent(socket->path);
+
+	if (parent < 0)
+		return parent;
+	r = make_locked(address, socket);
+	close(parent);
+	return r;
+}
+
+/*
+ * Wait until who serves at ADDRESS has gone: a client that he has not looked at is then told of it,
+ * and so is one that he has. False: he has not.
+ */
+static bool wait_gone(const struct sockaddr_un *address, int milliseconds)
+{
+	struct pollfd p = {.fd = new_socket(), .events = 0};
+	bool gone;
+
+	if (p.fd < 0)
+		return false;
+	gone = milliseconds > 0 &&
+	       (connect(p.fd, (const struct sockaddr *)address, sizeof(*address)) < 0 ||
+		poll(&p, 1, milliseconds) > 0);
+	close(p.fd);
+	return gone;
+}
+
+/* Milliseconds until DEADLINE, as os_now() has it. */
+static int left(uint64_t deadline)
+{
+	uint64_t now = os_now();
+
+	return now < deadline ? (int)((deadline - now + 999999) / 1000000) : 0;
+}
+
+int socket_make(const char *path, unsigned int wait, struct control_socket *ret_socket)
 {
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 	struct control_socket socket = {.path = path};
-	int parent, r;
+	uint64_t deadline = os_now() + wait * UINT64_C(1000000);
+	int r;
 
 	/* An empty name would be taken for one that is in no file system. */
 	if (*path == '\0')
@@ -129,11 +170,10 @@ int socket_make(const char *path, struct control_socket *ret_socket)
 	if (strlen(path) > CONTROL_PATH_MAX)
 		return -ENAMETOOLONG;
 	memcpy(address.sun_path, path, strlen(path));
-	parent = lock_parent(path);
-	if (parent < 0)
-		return parent;
-	r = make_locked(&address, &socket);
-	close(parent);
+	r = make(&address, &socket);
+	/* It may drop its clients, us among them, some time before it is gone. */
+	while (r == -EADDRINUSE && wait_gone(&address, left(deadline)))
+		r = make(&address, &socket);
 	if (r == 0)
 		*ret_socket = socket;
 	return r;

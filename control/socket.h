@@ -16,9 +16,10 @@ struct control_socket {
 /*
  * Bind and listen at PATH, which is borrowed: see control_server_new(). Those who do this and
  * socket_end() in one directory take turns by a lock on it: nobody takes a socket away between
- * another's look at it and his own.
+ * another's look at it and his own. Where somebody serves, WAIT milliseconds at most are waited for
+ * him to be gone.
  */
-int socket_make(const char *path, struct control_socket *ret_socket);
+int socket_make(const char *path, unsigned int wait, struct control_socket *ret_socket);
 
 /*
  * The calling process is from now on the one that clients see as their peer, whoever has made the

@@ -11,15 +11,16 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "control/protocol.h"
-#include "control/server.h"
 #include "device/device.h"
-#include "nbdkit-plugin/lock.h"
-#include "nbdkit-plugin/params.h"
-#include "nbdkit-plugin/pool.h"
-#include "nbdkit-plugin/stats.h"
+#include "serve/lock.h"
+#include "serve/params.h"
+#include "serve/say.h"
+#include "serve/serve.h"
+#include "serve/stats.h"
 
 #define THREAD_MODEL NBDKIT_THREAD_MODEL_PARALLEL
 
@@ -28,28 +29,38 @@
 
 NBDKIT_DLL_PUBLIC int zcram_debug_stats; /* -D zcram.stats=1 */
 
-static struct params params;
-static struct device *device;
-static struct control_server *control; /* NULL: none is asked for */
-static struct lock_result tried_lock;
-static bool locked;  /* memory is, since zcram_after_fork() */
-static bool started; /* all is: what comes now is a clean stop */
+static struct serve serve = {.version = ZCRAM_VERSION};
+
+/* What is said. */
+
+static void say_as_error(const char *line)
+{
+	nbdkit_error("zcram: %s", line);
+}
+
+static void say_as_debug(const char *line)
+{
+	nbdkit_debug("zcram: %s", line);
+}
+
+static const struct say say = {.error = say_as_error, .debug = say_as_debug};
 
 /* Starting and stopping. */
 
 static void zcram_load(void)
 {
+	say_through(&say);
 	stats_catch_signal();
 }
 
 static int zcram_config(const char *key, const char *value)
 {
-	return params_set(&params, key, value);
+	return params_set(&serve.params, key, value);
 }
 
 static int zcram_config_complete(void)
 {
-	return params_complete(&params);
+	return params_complete(&serve.params);
 }
 
 static void dump_levels(enum codec_id id)
@@ -81,203 +92,85 @@ static void zcram_dump_plugin(void)
 	printf("zcram_control_version=%d\n", CONTROL_VERSION);
 }
 
-/* 0 when all that lock= asks for is done; else says what is not: -1 when that is an error. */
-static int report_lock(const struct lock_result *result)
-{
-	const char *mode = conf_lock_choice.words[params.lock];
-	char text[LOCK_TEXT_SIZE];
-
-	if (lock_is_complete(result))
-		return 0;
-	lock_describe(result, text, sizeof(text));
-	if (params.lock == CONF_LOCK_ON) {
-		nbdkit_error("zcram: lock=%s: %s", mode, text);
-		return -1;
-	}
-	nbdkit_error("zcram: lock=%s: going on although %s", mode, text);
-	return 0;
-}
-
-/*
- * Locking is tried, and undone, while the user can still be told what fails: after the fork there
- * is at best a system log. It has to be done there, for no child inherits the lock.
- */
-static int try_lock(void)
-{
-	if (params.lock == CONF_LOCK_OFF)
-		return 0;
-	tried_lock = lock_apply();
-	lock_undo();
-	return report_lock(&tried_lock);
-}
-
-static int apply_lock(void)
-{
-	struct lock_result result;
-
-	if (params.lock == CONF_LOCK_OFF)
-		return 0;
-	result = lock_apply();
-	locked = result.memory == 0;
-	if (locked)
-		lock_prepare_threads();
-	lock_touch_code();
-	/* What has been said once is not said again. nbdkit --user may have made it differ. */
-	if (lock_result_equal(&result, &tried_lock))
-		return 0;
-	return report_lock(&result);
-}
-
-static int refuse_control(int r)
-{
-	switch (r) {
-	case -EADDRINUSE:
-		nbdkit_error("zcram: control=%s: in use: another server is running on it",
-			     params.control);
-		break;
-	case -EEXIST:
-		nbdkit_error("zcram: control=%s: there is something that is not a socket: "
-			     "give another path, or remove it",
-			     params.control);
-		break;
-	case -ENAMETOOLONG:
-		nbdkit_error("zcram: control=%s: too long: a socket's path has at most %d bytes",
-			     params.control, CONTROL_PATH_MAX);
-		break;
-	case -ENOENT:
-	case -ENOTDIR:
-		nbdkit_error("zcram: control=%s: there is no such directory: "
-			     "give a path in one that exists",
-			     params.control);
-		break;
-	default:
-		nbdkit_error("zcram: control=%s: the socket cannot be made: %s", params.control,
-			     strerror(-r));
-	}
-	return -1;
-}
-
-static int new_control(void)
-{
-	struct control_server_options options = {
-		.path = params.control,
-		.name = params.name,
-		.device = device,
-		.version = ZCRAM_VERSION,
-	};
-	int r;
-
-	if (params.control == NULL)
-		return 0;
-	r = control_server_new(&options, &control);
-	return r < 0 ? refuse_control(r) : 0;
-}
-
 /* nbdkit exits when a callback fails, without another: nothing is to be left of a new pool. */
 static int give_up(void)
 {
-	if (device != NULL) {
-		device_stop(device);
-		device_free(device);
-		device = NULL;
-	}
-	pool_close(false);
+	serve_give_up(&serve);
 	return -1;
 }
 
 static int zcram_get_ready(void)
 {
-	struct device_options options;
-	int r;
-
-	if (try_lock() < 0)
+	if (serve_try_lock(&serve) < 0)
 		return -1;
-	if (pool_open(&params) < 0)
+	if (pool_claim(&serve.params, 0) < 0 || serve_open(&serve, true) < 0 ||
+	    serve_new_control(&serve, NULL) < 0)
 		return give_up();
-	options = params_device_options(&params);
-	options.store = pool_store(&options.store_size);
-	r = device_new(&options, &device);
-	if (r < 0) {
-		nbdkit_error("zcram: the device cannot be made: %s", strerror(-r));
-		return give_up();
-	}
-	pool_report(device);
-	return new_control() < 0 ? give_up() : 0;
-}
-
-/* Last of all: who is answered finds everything at work. */
-static int start_control(void)
-{
-	int r;
-
-	if (control == NULL)
-		return 0;
-	r = control_server_start(control);
-	if (r < 0)
-		nbdkit_error("zcram: control=%s: the socket cannot be served: %s", params.control,
-			     strerror(-r));
-	return r;
+	return 0;
 }
 
 static int zcram_after_fork(void)
 {
-	int r = 0;
-
 	/* First of all: threads inherit the mark, and nbdkit makes its own from this one. */
-	if (apply_lock() < 0 || pool_after_fork(locked) < 0)
+	if (serve_lock(&serve) < 0 || serve_start(&serve) < 0)
 		return give_up();
-	/* Locked as it is touched, memory is had now and not by the requests. */
-	if (locked)
-		r = device_prefault(device);
-	if (r == 0)
-		r = device_start(device);
-	if (r == 0)
-		r = stats_start(device);
-	if (r < 0) {
-		nbdkit_error("zcram: the device cannot be started: %s", strerror(-r));
-		return give_up();
-	}
-	if (start_control() < 0) {
-		stats_stop();
-		return give_up();
-	}
-	started = true;
 	return 0;
 }
 
 /* Only called when zcram_after_fork() was. */
 static void zcram_cleanup(void)
 {
-	if (control != NULL)
-		control_server_stop(control);
-	stats_stop();
-	device_stop(device);
+	serve_stop(&serve);
 	if (zcram_debug_stats)
-		stats_print(device);
+		stats_print(serve.device);
 }
 
 static void zcram_unload(void)
 {
-	control_server_free(control);
-	if (device != NULL)
-		device_free(device);
-	pool_close(started);
-	params_free(&params);
+	serve_close(&serve, serve.started ? POOL_STOPPED : POOL_FAILED);
 	stats_release_signal();
+}
+
+/* nbdkit's threads a connection, the largest request of the kernel's client by default. */
+#define THREADS		16
+#define BUFFER		(((size_t)128 << 10) + 4096)
+#define MAX_CONNECTIONS 4
+
+/*
+ * Have memory in the heap for the buffers that nbdkit's threads of one connection allocate with
+ * their first large requests. For as many connections as the kernel's client has at most.
+ */
+static void prepare_buffers(void)
+{
+	static unsigned int connections;
+	void *buffers[MAX_CONNECTIONS * THREADS];
+	unsigned int n = __atomic_add_fetch(&connections, 1, __ATOMIC_RELAXED);
+
+	if (n > MAX_CONNECTIONS)
+		return;
+	/* Of earlier connections too: their threads need not have allocated theirs yet. */
+	n *= THREADS;
+	for (unsigned int i = 0; i < n; i++) {
+		buffers[i] = malloc(BUFFER);
+		if (buffers[i] != NULL)
+			explicit_bzero(buffers[i], BUFFER);
+	}
+	for (unsigned int i = 0; i < n; i++)
+		free(buffers[i]);
 }
 
 /* What a client is told. */
 
 static void *zcram_open(int readonly)
 {
-	if (locked)
-		lock_prepare_buffers();
+	if (serve.locked)
+		prepare_buffers();
 	return NBDKIT_HANDLE_NOT_NEEDED;
 }
 
 static int64_t zcram_get_size(void *handle)
 {
-	return (int64_t)device_size(device);
+	return (int64_t)device_size(serve.device);
 }
 
 static int zcram_block_size(void *handle, uint32_t *minimum, uint32_t *preferred, uint32_t *maximum)
@@ -325,31 +218,31 @@ static int reply(int r)
 static int zcram_pread(void *handle, void *buf, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	lock_touch_stack();
-	return reply(device_read(device, buf, offset, count));
+	return reply(device_read(serve.device, buf, offset, count));
 }
 
 static int zcram_pwrite(void *handle, const void *buf, uint32_t count, uint64_t offset,
 			uint32_t flags)
 {
 	lock_touch_stack();
-	return reply(device_write(device, buf, offset, count));
+	return reply(device_write(serve.device, buf, offset, count));
 }
 
 static int zcram_flush(void *handle, uint32_t flags)
 {
-	return reply(device_flush(device));
+	return reply(device_flush(serve.device));
 }
 
 static int zcram_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	lock_touch_stack();
-	return reply(device_trim(device, offset, count));
+	return reply(device_trim(serve.device, offset, count));
 }
 
 static int zcram_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
 	lock_touch_stack();
-	return reply(device_zero(device, offset, count));
+	return reply(device_zero(serve.device, offset, count));
 }
 
 struct extents_request {
@@ -378,7 +271,7 @@ static int zcram_extents(void *handle, uint32_t count, uint64_t offset, uint32_t
 	int r;
 
 	lock_touch_stack();
-	r = device_extents(device, offset, count, add_extent, &request);
+	r = device_extents(serve.device, offset, count, add_extent, &request);
 	return reply(r > 0 ? 0 : r);
 }
 

@@ -15,6 +15,7 @@ const char *const fuzz_seeds[] = {
 	"{\"version\":1,\"result\":{}}",
 	"{\"version\":1,\"result\":{\"before\":{\"pool\":18446744073709551615},\"after\":{}}}",
 	"{\"version\":1,\"result\":{\"live\":[0,255,7],\"held\":[]}}",
+	"{\"version\":1,\"result\":{\"connections\":[{\"region\":5,\"ring\":6,\"socket\":7}]}}",
 	"{\"version\":1,\"error\":{\"errno\":\"EINVAL\",\"message\":\"filter=x: not a choice\"}}",
 	"{\"version\":1,\"error\":{\"errno\":\"EBUSY\",\"message\":\"\\u001b\\n\\u00e9\"}}",
 	NULL,

@@ -19,6 +19,8 @@ const char *const fuzz_seeds[] = {
 	"{\"version\":1,\"command\":\"set\",\"arguments\":{\"algorithm\":\"zstd(level=3)\","
 	"\"filter\":\"none\",\"compact\":\"off\",\"mem-limit\":\"200M\"}}",
 	"{\"version\":1,\"command\":\"set\",\"arguments\":{\"mem-limit\":\"0\"}}",
+	"{\"version\":1,\"command\":\"handover\"}",
+	"{\"version\":1,\"command\":\"adopt\",\"arguments\":{}}",
 	NULL,
 };
 
@@ -80,7 +82,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	else if (request.command == CONTROL_SET)
 		check_settings(&request);
 	else
-		CHECK(request.command == CONTROL_STAT || request.command == CONTROL_COMPACT, "%d",
+		CHECK(request.command <= CONTROL_ADOPT && request.arguments == NULL, "%d",
 		      request.command);
 	request_put(&request);
 	return 0;

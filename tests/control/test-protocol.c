@@ -231,6 +231,10 @@ static void test_requests(void **state)
 	assert_int_equal(request.cells, 4096);
 	request = good("{\"version\":1,\"command\":\"map\",\"arguments\":{\"cells\":1}}");
 	assert_int_equal(request.cells, 1);
+	assert_int_equal(good("{\"version\":1,\"command\":\"handover\"}").command,
+			 CONTROL_HANDOVER);
+	assert_int_equal(good("{\"version\":1,\"command\":\"adopt\",\"arguments\":{}}").command,
+			 CONTROL_ADOPT);
 	request = good("{\"version\":1,\"command\":\"set\"}");
 	assert_int_equal(request.command, CONTROL_SET);
 	assert_null(request.arguments);
@@ -252,13 +256,14 @@ static void test_bad_requests(void **state)
 	    "version null: not spoken here: give version 1");
 	bad("{\"version\":1,\"command\":\"stat\",\"id\":7}", EINVAL,
 	    "request: unknown member id: give version, command and arguments");
-	bad("{\"version\":1}", EINVAL, "command: missing: give stat, map, compact or set");
+	bad("{\"version\":1}", EINVAL,
+	    "command: missing: give stat, map, compact, set, handover or adopt");
 	bad("{\"version\":1,\"command\":1}", EINVAL,
-	    "command: not a name: give stat, map, compact or set");
+	    "command: not a name: give stat, map, compact, set, handover or adopt");
 	bad("{\"version\":1,\"command\":\"stat\\u0000\"}", EINVAL,
-	    "command: not a name: give stat, map, compact or set");
+	    "command: not a name: give stat, map, compact, set, handover or adopt");
 	bad("{\"version\":1,\"command\":\"sta\\nt\"}", EOPNOTSUPP,
-	    "command sta?t: unknown: give stat, map, compact or set");
+	    "command sta?t: unknown: give stat, map, compact, set, handover or adopt");
 	bad("{\"version\":1,\"command\":\"stat\",\"arguments\":[]}", EINVAL,
 	    "arguments: not an object");
 	bad("{\"version\":1,\"command\":\"stat\",\"arguments\":null}", EINVAL,
@@ -267,6 +272,10 @@ static void test_bad_requests(void **state)
 	    "argument a: unknown: this command takes none");
 	bad("{\"version\":1,\"command\":\"compact\",\"arguments\":{\"a\":1}}", EINVAL,
 	    "argument a: unknown: this command takes none");
+	bad("{\"version\":1,\"command\":\"handover\",\"arguments\":{\"pid\":1}}", EINVAL,
+	    "argument pid: unknown: this command takes none");
+	bad("{\"version\":1,\"command\":\"adopt\",\"arguments\":{\"pid\":1}}", EINVAL,
+	    "argument pid: unknown: this command takes none");
 }
 
 static void test_bad_map(void **state)
@@ -339,7 +348,7 @@ static void test_long_names(void **state)
 
 	snprintf(line, sizeof(line), "{\"version\":1,\"command\":\"%01024d\"}", 0);
 	assert_int_equal(request_parse(line, strlen(line), &request, &error), -EOPNOTSUPP);
-	assert_non_null(strstr(error.message, "give stat, map, compact or set"));
+	assert_non_null(strstr(error.message, "give stat, map, compact, set, handover or adopt"));
 	snprintf(line, sizeof(line),
 		 "{\"version\":1,\"command\":\"set\",\"arguments\":{\"%01024d\":\"\"}}", 0);
 	assert_int_equal(request_parse(line, strlen(line), &request, &error), -EINVAL);

@@ -16,6 +16,8 @@ void client_init(struct client *c, int socket, uint64_t seed)
 {
 	memset(c, 0, sizeof(*c));
 	c->socket = socket;
+	c->end = CLIENT_SIZE;
+	c->trim_unit = 1;
 	c->rng = rng_make(seed);
 	c->pages_most = CLIENT_MOST / CLIENT_PAGE;
 	CHECK(fcntl(socket, F_SETFL, O_NONBLOCK) == 0, "errno %d", errno);
@@ -55,9 +57,9 @@ static bool pick_range(struct client *c, struct client_request *q)
 }
 
 /* One that the server must refuse, although its data, if it has any, is sent. */
-static void spoil(struct client_request *q, uint64_t *offset)
+static void spoil(const struct client *c, struct client_request *q, uint64_t *offset)
 {
-	*offset = CLIENT_SIZE;
+	*offset = c->end;
 	q->error = q->type == PROTO_READ ? PROTO_EINVAL : PROTO_ENOSPC;
 }
 
@@ -86,15 +88,18 @@ static void put_request(struct client *c, struct client_request *q, uint64_t off
 /* What the disk holds when it is answered; nobody reads there before. */
 static void expect(struct client *c, const struct client_request *q)
 {
-	uint8_t *at = c->bytes + (size_t)q->page * CLIENT_PAGE;
-	size_t length = (size_t)q->pages * CLIENT_PAGE;
+	size_t from = (size_t)q->page * CLIENT_PAGE, to = from + (size_t)q->pages * CLIENT_PAGE;
 
 	if (q->error != 0)
 		return;
 	if (q->type == PROTO_WRITE)
-		memcpy(at, c->out + sizeof(struct proto_request), length);
-	if (q->type == PROTO_TRIM || q->type == PROTO_WRITE_ZEROES)
-		memset(at, 0, length);
+		memcpy(c->bytes + from, c->out + sizeof(struct proto_request), to - from);
+	if (q->type == PROTO_TRIM) {
+		from = (from + c->trim_unit - 1) / c->trim_unit * c->trim_unit;
+		to = to / c->trim_unit * c->trim_unit;
+	}
+	if ((q->type == PROTO_TRIM || q->type == PROTO_WRITE_ZEROES) && from < to)
+		memset(c->bytes + from, 0, to - from);
 }
 
 static void make_request(struct client *c)
@@ -110,9 +115,9 @@ static void make_request(struct client *c)
 	if (q.type != PROTO_FLUSH) {
 		if (!pick_range(c, &q))
 			return;
-		offset = (uint64_t)q.page * CLIENT_PAGE;
+		offset = c->base + (uint64_t)q.page * CLIENT_PAGE;
 		if (rng_chance(&c->rng, 3))
-			spoil(&q, &offset);
+			spoil(c, &q, &offset);
 	}
 	/* The slot in the low bits; no two are alike. */
 	q.cookie = c->made++ * CLIENT_DEPTH + slot;

@@ -31,6 +31,8 @@ struct client_request {
 
 struct client {
 	int socket;
+	uint64_t base, end; /* where its part of the device begins, and the device ends */
+	uint32_t trim_unit; /* bytes that a trim drops as a whole, and no part of */
 	struct rng rng;
 	uint32_t pages_most;	    /* of a request */
 	uint8_t bytes[CLIENT_SIZE]; /* what the disk must hold */
@@ -46,7 +48,10 @@ struct client {
 	uint32_t in_size;
 };
 
-/* SOCKET: the client's end, transmission phase; made non-blocking. The disk is all zeros. */
+/*
+ * SOCKET: the client's end, transmission phase; made non-blocking. The disk is all zeros, and all of
+ * the device; a trim drops what it is told: else, change these before the first turn.
+ */
 void client_init(struct client *client, int socket, uint64_t seed);
 
 /*

@@ -1,8 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#define NBDKIT_API_VERSION 2
-#include <nbdkit-plugin.h>
-
-#include "nbdkit-plugin/pool.h"
+#include "serve/pool.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -11,6 +8,7 @@
 #include <unistd.h>
 
 #include "common/segment.h"
+#include "serve/say.h"
 
 /* How long a child waits for its parent to be gone: some instructions of its own. */
 #define PARENT_MS 10000
@@ -19,12 +17,11 @@ static struct {
 	struct segment segment;
 	const char *name; /* NULL: there is none, or it is not claimed */
 	bool made, locked;
-	bool keep; /* after a clean stop */
 } pool;
 
 static int refuse_name(const char *name, const char *why)
 {
-	nbdkit_error("zcram: pool=%s: %s", name, why);
+	say_error("pool=%s: %s", name, why);
 	return -1;
 }
 
@@ -34,7 +31,7 @@ static int refuse_claim(const char *name, int r)
 		return refuse_name(name, "in use: another server is running on it");
 	if (r == -EACCES)
 		return refuse_name(name, "it is another user's: give another name");
-	nbdkit_error("zcram: pool=%s: it cannot be claimed: %s", name, strerror(-r));
+	say_error("pool=%s: it cannot be claimed: %s", name, strerror(-r));
 	return -1;
 }
 
@@ -51,37 +48,73 @@ static int refuse_attach(const char *name, uint64_t size, int r)
 	case -EPROTO:
 		return refuse_name(name, "it is truncated: there is no room for a header");
 	}
-	nbdkit_error("zcram: pool=%s: the kernel gives no shared memory segment of %" PRIu64
-		     " bytes: %s",
-		     name, size, strerror(-r));
+	say_error("pool=%s: the kernel gives no shared memory segment of %" PRIu64 " bytes: %s",
+		  name, size, strerror(-r));
 	return -1;
 }
 
 /* It holds a device, or nothing: is it what was asked for, and what is its size? */
-static int check_content(const struct params *params, uint64_t *ret_size)
+static int check_content(const struct params *params, const void *memory, uint64_t memory_size,
+			 uint64_t *ret_size)
 {
 	struct device_store_info info;
 	const char *why;
-	int r = device_store_inspect(pool.segment.memory, pool.segment.size, &info, &why);
+	int r = device_store_inspect(memory, memory_size, &info, &why);
 
-	if (r == -ENODATA && params->size != 0 &&
-	    pool.segment.size == device_store_size(params->size)) {
+	if (r == -ENODATA && params->size != 0 && memory_size == device_store_size(params->size)) {
 		*ret_size = params->size;
 		return 0;
 	}
 	if (r == -ENODATA)
-		return refuse_name(pool.name, "it was never completed, and has another size: "
-					      "remove it, or give the size that it was made with");
+		return refuse_name(params->pool,
+				   "it was never completed, and has another size: "
+				   "remove it, or give the size that it was made with");
 	if (r < 0)
-		return refuse_name(pool.name, why);
+		return refuse_name(params->pool, why);
 	if (params->size != 0 && params->size != info.device_size) {
-		nbdkit_error("zcram: pool=%s: it holds a device of %" PRIu64 " bytes: "
-			     "give that size, or none",
-			     pool.name, info.device_size);
+		say_error("pool=%s: it holds a device of %" PRIu64 " bytes: "
+			  "give that size, or none",
+			  params->pool, info.device_size);
 		return -1;
 	}
 	*ret_size = info.device_size;
 	return 0;
+}
+
+struct look {
+	const struct params *params;
+	bool found;
+	int result;
+};
+
+/* Positive: no more are wanted. */
+static int look_at(void *opaque, const struct segment_info *info)
+{
+	struct look *look = opaque;
+	uint64_t size;
+
+	if (strcmp(info->name, look->params->pool) != 0)
+		return 0;
+	look->found = true;
+	look->result = check_content(look->params, info->memory, info->size, &size);
+	return 1;
+}
+
+int pool_look(const struct params *params)
+{
+	struct look look = {.params = params};
+	int r;
+
+	if (params->pool == NULL)
+		return 0;
+	r = segment_list(look_at, &look);
+	if (r < 0) {
+		say_error("pool=%s: it cannot be looked for: %s", params->pool, strerror(-r));
+		return -1;
+	}
+	if (!look.found)
+		return refuse_name(params->pool, "there is no such pool to take over");
+	return look.result;
 }
 
 /* Nobody attached, the pool must not be swapped out: a new server could not come for its content. */
@@ -96,28 +129,39 @@ static int lock(const struct params *params)
 	pool.locked = r == 0;
 	if (r == 0)
 		return 0;
-	nbdkit_error("zcram: lock=%s: %sthe pool may be swapped out "
-		     "(%s: it takes CAP_IPC_LOCK or ulimit -l unlimited)",
-		     mode, params->lock == CONF_LOCK_ON ? "" : "going on although ", strerror(-r));
+	say_error("lock=%s: %sthe pool may be swapped out "
+		  "(%s: it takes CAP_IPC_LOCK or ulimit -l unlimited)",
+		  mode, params->lock == CONF_LOCK_ON ? "" : "going on although ", strerror(-r));
 	return params->lock == CONF_LOCK_ON ? -1 : 0;
 }
 
-int pool_open(struct params *params)
+int pool_claim(const struct params *params, int milliseconds)
 {
-	uint64_t size = device_store_size(params->size);
 	int r;
 
 	if (params->pool == NULL)
 		return 0;
-	r = segment_claim(params->pool, 0, &pool.segment);
+	r = segment_claim(params->pool, milliseconds, &pool.segment);
 	if (r < 0)
 		return refuse_claim(params->pool, r);
 	pool.name = params->pool;
-	pool.keep = params->pool_at_exit == CONF_POOL_KEEP;
+	return 0;
+}
+
+int pool_open(struct params *params, bool make)
+{
+	uint64_t size = make ? device_store_size(params->size) : 0;
+	int r;
+
+	if (params->pool == NULL)
+		return 0;
 	r = segment_attach(&pool.segment, size, &pool.made);
+	if (r == -ENOENT && !make)
+		return refuse_name(params->pool, "there is no such pool to take over");
 	if (r < 0)
 		return refuse_attach(params->pool, size, r);
-	if (check_content(params, &size) < 0 || lock(params) < 0)
+	if (check_content(params, pool.segment.memory, pool.segment.size, &size) < 0 ||
+	    lock(params) < 0)
 		return -1;
 	return params_set_size(params, size);
 }
@@ -130,7 +174,7 @@ void *pool_store(uint64_t *ret_size)
 
 static int say_damaged(void *opaque, uint64_t page)
 {
-	nbdkit_debug("zcram: pool=%s: page %" PRIu64 " is damaged", pool.name, page);
+	say_debug("pool=%s: page %" PRIu64 " is damaged", pool.name, page);
 	return 0;
 }
 
@@ -143,22 +187,22 @@ void pool_report(struct device *device)
 		return;
 	device_get_recovery(device, &found);
 	device_uuid_text(found.uuid, uuid);
-	nbdkit_debug("zcram: pool=%s: %s, generation %" PRIu32 ", uuid %s", pool.name,
-		     found.recovered ? "recovered" : "new", found.generation, uuid);
+	say_debug("pool=%s: %s, generation %" PRIu32 ", uuid %s", pool.name,
+		  found.recovered ? "recovered" : "new", found.generation, uuid);
 	if (!found.recovered)
 		return;
-	nbdkit_debug("zcram: pool=%s: %" PRIu64 " pages found, %" PRIu64 " damaged, %" PRIu64
-		     " cells freed, in %" PRIu64 " us",
-		     pool.name, found.pages, found.damaged, found.cells_freed, found.ns / 1000);
+	say_debug("pool=%s: %" PRIu64 " pages found, %" PRIu64 " damaged, %" PRIu64
+		  " cells freed, in %" PRIu64 " us",
+		  pool.name, found.pages, found.damaged, found.cells_freed, found.ns / 1000);
 	if (found.damaged == 0)
 		return;
-	nbdkit_error("zcram: pool=%s: %" PRIu64 " pages are damaged: "
-		     "reads of them fail until they are written or trimmed",
-		     pool.name, found.damaged);
+	say_error("pool=%s: %" PRIu64 " pages are damaged: "
+		  "reads of them fail until they are written or trimmed",
+		  pool.name, found.damaged);
 	device_damaged(device, say_damaged, NULL);
 }
 
-int pool_after_fork(bool locked)
+int pool_take(bool locked)
 {
 	int r;
 
@@ -176,14 +220,25 @@ int pool_after_fork(bool locked)
 	return 0;
 }
 
-void pool_close(bool clean)
+bool pool_is_lost(const struct params *params, enum pool_end end)
 {
-	bool remove = clean ? !pool.keep : pool.made;
+	switch (end) {
+	case POOL_FAILED:
+		return params->pool == NULL || pool.made;
+	case POOL_STOPPED:
+		return params->pool == NULL || params->pool_at_exit != CONF_POOL_KEEP;
+	default:
+		return params->pool == NULL;
+	}
+}
 
+void pool_close(const struct params *params, enum pool_end end)
+{
 	if (pool.name == NULL)
 		return;
 	/* In a parent that has forked a server off nothing is this process's any more. */
-	if (remove && pool.segment.claimant == getpid() && pool.segment.head != NULL)
+	if (pool_is_lost(params, end) && pool.segment.claimant == getpid() &&
+	    pool.segment.head != NULL)
 		segment_remove(&pool.segment);
 	else
 		segment_close(&pool.segment);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#define NBDKIT_API_VERSION 2
-#include <nbdkit-plugin.h>
-
-#include "nbdkit-plugin/params.h"
+#include "serve/params.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/segment.h"
 #include "common/util.h"
 #include "device/settings.h"
+#include "serve/say.h"
 
 static const char *const keys[PARAM_COUNT] = {
 	[PARAM_SIZE] = "size",
@@ -29,7 +29,7 @@ static const char *const keys[PARAM_COUNT] = {
 
 static int refuse(const struct params *params, enum param param, const char *why)
 {
-	nbdkit_error("zcram: %s=%s: %s", keys[param], params->given[param], why);
+	say_error("%s=%s: %s", keys[param], params->given[param], why);
 	return -1;
 }
 
@@ -42,14 +42,29 @@ static int set_setting(struct params *params, enum param param, const char *valu
 		       : 0;
 }
 
-/* nbdkit goes to another directory before the socket is of use to anybody, and when it is removed.
- */
+/* From the root: the front end may go to another directory. NULL: there is no memory. */
+static char *absolute_path(const char *path)
+{
+	char *here, *absolute;
+
+	if (*path == '/')
+		return strdup(path);
+	here = getcwd(NULL, 0);
+	if (here == NULL || asprintf(&absolute, "%s/%s", here, path) < 0)
+		absolute = NULL;
+	free(here);
+	return absolute;
+}
+
 static int set_control(struct params *params, const char *value)
 {
 	if (*value == '\0')
 		return refuse(params, PARAM_CONTROL, "empty: give the path of a socket");
-	params->control = nbdkit_absolute_path(value);
-	return params->control == NULL ? -1 : 0;
+	params->control = absolute_path(value);
+	if (params->control != NULL)
+		return 0;
+	say_error("control=%s: %s", value, strerror(errno));
+	return -1;
 }
 
 static int set_name(struct params *params, const char *value)
@@ -59,9 +74,9 @@ static int set_name(struct params *params, const char *value)
 	size_t len = strlen(value);
 
 	if (len == 0 || len > PARAMS_NAME_MAX || strspn(value, allowed) != len) {
-		nbdkit_error("zcram: name=%s: not a name: give 1 to %d letters, digits, "
-			     "dots, underscores and dashes",
-			     value, PARAMS_NAME_MAX);
+		say_error("name=%s: not a name: give 1 to %d letters, digits, "
+			  "dots, underscores and dashes",
+			  value, PARAMS_NAME_MAX);
 		return -1;
 	}
 	params->name = value;
@@ -71,9 +86,9 @@ static int set_name(struct params *params, const char *value)
 static int set_pool(struct params *params, const char *value)
 {
 	if (!segment_name_valid(value)) {
-		nbdkit_error("zcram: pool=%s: not a name: give 1 to %d letters, digits, "
-			     "dots, underscores and dashes",
-			     value, SEGMENT_NAME_SIZE - 1);
+		say_error("pool=%s: not a name: give 1 to %d letters, digits, "
+			  "dots, underscores and dashes",
+			  value, SEGMENT_NAME_SIZE - 1);
 		return -1;
 	}
 	params->pool = value;
@@ -117,16 +132,16 @@ int params_set(struct params *params, const char *key, const char *value)
 		if (strcmp(key, keys[param]) != 0)
 			continue;
 		if (params->given[param] != NULL) {
-			nbdkit_error("zcram: %s=%s: given twice (%s before): give it once", key,
-				     value, params->given[param]);
+			say_error("%s=%s: given twice (%s before): give it once", key, value,
+				  params->given[param]);
 			return -1;
 		}
 		params->given[param] = value;
 		return set(params, param, value);
 	}
-	nbdkit_error("zcram: %s=%s: unknown parameter: give size, algorithm, mem-limit, reserve, "
-		     "filter, compact, lock, control, name, pool or pool-at-exit",
-		     key, value);
+	say_error("%s=%s: unknown parameter: give size, algorithm, mem-limit, reserve, "
+		  "filter, compact, lock, control, name, pool or pool-at-exit",
+		  key, value);
 	return -1;
 }
 
@@ -135,14 +150,14 @@ static int check_size(const struct params *params)
 	if (params->given[PARAM_SIZE] == NULL && params->pool != NULL)
 		return 0; /* the pool says it */
 	if (params->given[PARAM_SIZE] == NULL) {
-		nbdkit_error("zcram: size: missing: give the size of the device, such as size=4G");
+		say_error("size: missing: give the size of the device, such as size=4G");
 		return -1;
 	}
 	if (params->size == 0)
 		return refuse(params, PARAM_SIZE, "too small: give at least 1 byte");
 	if (params->size > device_max_size()) {
-		nbdkit_error("zcram: size=%s: too large: give at most %" PRIu64 " bytes",
-			     params->given[PARAM_SIZE], device_max_size());
+		say_error("size=%s: too large: give at most %" PRIu64 " bytes",
+			  params->given[PARAM_SIZE], device_max_size());
 		return -1;
 	}
 	return 0;
@@ -153,9 +168,9 @@ static int check_mem_limit(const struct params *params)
 	if (params->given[PARAM_MEM_LIMIT] == NULL ||
 	    params->settings.mem_limit >= device_min_limit())
 		return 0;
-	nbdkit_error("zcram: mem-limit=%s: too small: give at least %" PRIu64
-		     " bytes, or leave it out for no limit",
-		     params->given[PARAM_MEM_LIMIT], device_min_limit());
+	say_error("mem-limit=%s: too small: give at least %" PRIu64
+		  " bytes, or leave it out for no limit",
+		  params->given[PARAM_MEM_LIMIT], device_min_limit());
 	return -1;
 }
 
@@ -171,8 +186,8 @@ static int complete_reserve(struct params *params)
 	}
 	if (params->reserve <= most)
 		return 0;
-	nbdkit_error("zcram: reserve=%s: too large: give at most %" PRIu64 " bytes, the %s",
-		     params->given[PARAM_RESERVE], most, limited ? "mem-limit" : "size");
+	say_error("reserve=%s: too large: give at most %" PRIu64 " bytes, the %s",
+		  params->given[PARAM_RESERVE], most, limited ? "mem-limit" : "size");
 	return -1;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "nbdkit-plugin/stats.h"
+#include "serve/stats.h"
 
 #include <errno.h>
 #include <inttypes.h>

@@ -2,8 +2,8 @@
 /*
  * params: the parameters of the command line, collected and checked.
  *
- * All of this runs before the server forks. What is wrong is said through nbdkit_error(), in one
- * line that names the parameter, what is wrong with it and what is allowed.
+ * All of this runs before the server serves. What is wrong is said (say.h), in one line that
+ * names the parameter, what is wrong with it and what is allowed.
  */
 #ifndef ZCRAM_PARAMS_H
 #define ZCRAM_PARAMS_H
@@ -50,7 +50,8 @@ enum param {
 
 /* All zeros before the first params_set(). */
 struct params {
-	const char *given[PARAM_COUNT]; /* the values as written, NULL: not given; nbdkit's */
+	const char
+		*given[PARAM_COUNT]; /* the values as written, NULL: not given; the front end's */
 	uint64_t size, reserve;
 	struct device_settings settings;
 	int lock;	  /* enum conf_lock */
@@ -60,7 +61,7 @@ struct params {
 	int pool_at_exit; /* enum conf_pool_at_exit */
 };
 
-/* Take one key=value; VALUE must stay. -1 after nbdkit_error(): the server must not start. */
+/* Take one key=value; VALUE must stay. -1, and why is said: the server must not start. */
 int params_set(struct params *params, const char *key, const char *value);
 
 /* After the last of them: fill in defaults and check them against one another. 0 or -1, as above.

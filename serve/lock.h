@@ -46,12 +46,6 @@ void lock_describe(const struct lock_result *result, char *text, size_t size);
 void lock_prepare_threads(void);
 
 /*
- * Have memory in the heap for the buffers that nbdkit's threads of one connection allocate with
- * their first large requests. For as many connections as the kernel's client has at most.
- */
-void lock_prepare_buffers(void);
-
-/*
  * Touch all code, and constants, that requests run through, so that with memory locked none of it
  * is ever read from a disk again: not in the middle of a request, and not for the first time then.
  */
