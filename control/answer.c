@@ -196,11 +196,47 @@ static struct json_object *new_pool(uint64_t pool)
 	return NULL;
 }
 
-struct json_object *answer_compact(uint64_t before, uint64_t after)
+static struct json_object *answer_compact(uint64_t before, uint64_t after)
 {
 	struct json_object *result = json_object_new_object();
 	bool ok = control_add(result, "before", new_pool(before));
 
 	ok &= control_add(result, "after", new_pool(after));
 	return finish(result, ok);
+}
+
+static struct json_object *answer_counts(const struct image_counts *counts)
+{
+	struct json_object *result = json_object_new_object();
+	bool ok = control_add(result, "objects", json_object_new_uint64(counts->objects));
+
+	ok &= control_add(result, "same", json_object_new_uint64(counts->same));
+	ok &= control_add(result, "damaged", json_object_new_uint64(counts->damaged));
+	ok &= control_add(result, "payload", json_object_new_uint64(counts->payload));
+	return finish(result, ok);
+}
+
+static struct json_object *answer_failure(const struct job_result *result)
+{
+	bool saves = result->kind == JOB_SAVE;
+	const char *why = result->image.why;
+	struct control_error error;
+
+	if (why == NULL && result->error == -ENOSPC)
+		why = "mem-limit is reached";
+	if (why == NULL && result->error == -ENOTEMPTY)
+		why = "there is something on the device";
+	control_error_set(&error, -result->error, "%s: %s%s", saves ? "save" : "restore",
+			  why ? why : strerror(-result->error),
+			  result->image.emptied ? ": the device is left empty" : "");
+	return control_answer_error(&error);
+}
+
+struct json_object *answer_job(const struct job_result *result)
+{
+	if (result->error < 0)
+		return answer_failure(result);
+	if (result->kind == JOB_COMPACT)
+		return answer_compact(result->before, result->after);
+	return answer_counts(&result->image.counts);
 }

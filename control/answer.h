@@ -5,6 +5,7 @@
 
 #include <json-c/json.h>
 
+#include "control/job.h"
 #include "control/request.h"
 #include "control/server.h"
 
@@ -19,7 +20,7 @@ struct json_object *answer_request(const struct control_server_options *options,
 /* The answer to adopt: the descriptors of all connections. */
 struct json_object *answer_adopt(const struct control_succession *succession);
 
-/* The answer to compact: the device's pool in bytes, before and after. */
-struct json_object *answer_compact(uint64_t before, uint64_t after);
+/* The answer to what the job's thread has done. */
+struct json_object *answer_job(const struct job_result *result);
 
 #endif

@@ -146,13 +146,37 @@ pid_t control_peer(const struct control_client *c)
 	return c->peer;
 }
 
-/* -EPIPE, -ECONNRESET: the server has closed the connection, and may have said why before. */
-static int send_all(struct control_client *c, const char *text, size_t len, uint64_t deadline)
+/* As send(), of what does not block; with FD, if there is one. */
+static ssize_t send_with(int socket, const char *text, size_t len, int fd)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = {0};
+	struct iovec iov = {.iov_base = (char *)(uintptr_t)text, .iov_len = len};
+	struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+	struct cmsghdr *header;
+
+	if (fd >= 0) {
+		message.msg_control = control;
+		message.msg_controllen = sizeof(control);
+		header = CMSG_FIRSTHDR(&message);
+		header->cmsg_level = SOL_SOCKET;
+		header->cmsg_type = SCM_RIGHTS;
+		header->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(header), &fd, sizeof(fd));
+	}
+	return sendmsg(socket, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/*
+ * FD, if it is not negative, goes with the first byte. -EPIPE, -ECONNRESET: the server has closed the
+ * connection, and may have said why before.
+ */
+static int send_all(struct control_client *c, const char *text, size_t len, int fd,
+		    uint64_t deadline)
 {
 	size_t done = 0;
 
 	while (done < len) {
-		ssize_t n = send(c->fd, text + done, len - done, MSG_NOSIGNAL | MSG_DONTWAIT);
+		ssize_t n = send_with(c->fd, text + done, len - done, done == 0 ? fd : -1);
 		int r = 0;
 
 		if (n >= 0)
@@ -237,14 +261,16 @@ static int make_request(const char *command, struct json_object *arguments,
 }
 
 /* Ask and hear, in one deadline. Whatever fails here leaves the connection of no use. */
-static int exchange(struct control_client *c, const char *text, size_t len, size_t *ret_len)
+static int exchange(struct control_client *c, const char *text, size_t len, int fd, size_t *ret_len)
 {
 	uint64_t deadline = deadline_of(c);
 	int r;
 
-	r = send_all(c, text, len, deadline);
+	r = send_all(c, text, len, fd, deadline);
 	if (r == 0)
-		r = send_all(c, "\n", 1, deadline);
+		r = send_all(c, "\n", 1, -1, deadline);
+	if (fd >= 0)
+		close(fd);
 	/* A server that takes no more may have said why. */
 	if (r == 0 || r == -EPIPE || r == -ECONNRESET)
 		r = receive(c, deadline, ret_len);
@@ -258,8 +284,8 @@ static int give_error(const struct control_error *error, char **ret_message)
 	return -error->number;
 }
 
-int control_call(struct control_client *c, const char *command, struct json_object *arguments,
-		 struct json_object **ret_result, char **ret_message)
+int control_call_with(struct control_client *c, const char *command, struct json_object *arguments,
+		      int fd, struct json_object **ret_result, char **ret_message)
 {
 	struct json_object *request;
 	struct control_error error;
@@ -269,12 +295,13 @@ int control_call(struct control_client *c, const char *command, struct json_obje
 
 	if (ret_message != NULL)
 		*ret_message = NULL;
-	if (c->broken)
-		return -ENOTCONN;
-	r = make_request(command, arguments, &request, &text, &len);
-	if (r < 0)
+	r = c->broken ? -ENOTCONN : make_request(command, arguments, &request, &text, &len);
+	if (r < 0) {
+		if (fd >= 0)
+			close(fd);
 		return r;
-	r = exchange(c, text, len, &len);
+	}
+	r = exchange(c, text, len, fd, &len);
 	json_object_put(request);
 	if (r == 0)
 		r = control_parse_answer(c->buf, len, ret_result, &error);
@@ -282,4 +309,10 @@ int control_call(struct control_client *c, const char *command, struct json_obje
 		return give_error(&error, ret_message);
 	c->broken = r < 0;
 	return r;
+}
+
+int control_call(struct control_client *c, const char *command, struct json_object *arguments,
+		 struct json_object **ret_result, char **ret_message)
+{
+	return control_call_with(c, command, arguments, -1, ret_result, ret_message);
 }

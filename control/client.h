@@ -42,4 +42,12 @@ pid_t control_peer(const struct control_client *client);
 int control_call(struct control_client *client, const char *command, struct json_object *arguments,
 		 struct json_object **ret_result, char **ret_message);
 
+/*
+ * The same, with a descriptor for the server. FD is taken over in any case, and closed before the
+ * answer is waited for: who has the other end of a socket sees when the server has closed it.
+ */
+int control_call_with(struct control_client *client, const char *command,
+		      struct json_object *arguments, int fd, struct json_object **ret_result,
+		      char **ret_message);
+
 #endif

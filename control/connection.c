@@ -15,12 +15,30 @@
 
 void connection_open(struct connection *c, int fd, uint64_t patience)
 {
-	*c = (struct connection){.fd = fd, .patience = patience, .deadline = UINT64_MAX};
+	*c = (struct connection){
+		.fd = fd, .patience = patience, .deadline = UINT64_MAX, .passed = -1};
+}
+
+int connection_take_passed(struct connection *c)
+{
+	int fd = c->passed;
+
+	c->passed = -1;
+	return fd;
+}
+
+/* FD, or nothing, in place of what came before. */
+static void set_passed(struct connection *c, int fd)
+{
+	if (c->passed >= 0)
+		close(c->passed);
+	c->passed = fd;
 }
 
 void connection_close(struct connection *c)
 {
 	close(c->fd);
+	set_passed(c, -1);
 	free(c->in);
 	free(c->out);
 }
@@ -54,6 +72,41 @@ static void look_for_line(struct connection *c)
 	}
 }
 
+/* Keep the last of the descriptors that came with a message, and close the others. */
+static void take_descriptors(struct connection *c, struct msghdr *message)
+{
+	for (struct cmsghdr *h = CMSG_FIRSTHDR(message); h != NULL; h = CMSG_NXTHDR(message, h)) {
+		size_t n = (h->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+		if (h->cmsg_level != SOL_SOCKET || h->cmsg_type != SCM_RIGHTS)
+			continue;
+		for (size_t i = 0; i < n; i++) {
+			int fd;
+
+			memcpy(&fd, CMSG_DATA(h) + i * sizeof(fd), sizeof(fd));
+			set_passed(c, fd);
+		}
+	}
+}
+
+/* As recv(); those of the descriptors that there is no room for the kernel drops. */
+static ssize_t receive(struct connection *c, void *data, size_t size)
+{
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))];
+	struct iovec iov = {.iov_base = data, .iov_len = size};
+	struct msghdr message = {
+		.msg_iov = &iov,
+		.msg_iovlen = 1,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
+	};
+	ssize_t n = recvmsg(c->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+
+	if (n >= 0)
+		take_descriptors(c, &message);
+	return n;
+}
+
 int connection_read(struct connection *c)
 {
 	ssize_t n;
@@ -62,7 +115,7 @@ int connection_read(struct connection *c)
 		c->in = malloc(IN_SIZE);
 	if (c->in == NULL)
 		return -ENOMEM;
-	n = recv(c->fd, c->in + c->in_len, IN_SIZE - c->in_len, MSG_DONTWAIT);
+	n = receive(c, c->in + c->in_len, IN_SIZE - c->in_len);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -errno;
 	if (n == 0)
@@ -80,6 +133,9 @@ static void next_line(struct connection *c)
 	free(c->out);
 	c->out = NULL;
 	c->in_len -= done;
+	/* What came with it, and was not asked for. */
+	if (c->in_len == 0)
+		set_passed(c, -1);
 	c->line = 0;
 	c->deadline = UINT64_MAX;
 	if (c->in_len > 0) {

@@ -27,6 +27,7 @@ struct connection {
 	enum connection_phase phase;
 	uint64_t patience; /* nanoseconds for a whole request to come, or a whole answer to go */
 	uint64_t deadline; /* of what the client has to do, on os_now()'s clock; UINT64_MAX: none */
+	int passed;	   /* the descriptor that came last, with what has come; -1: none */
 	char *in;	   /* CONTROL_REQUEST_MAX bytes and a newline's; NULL: nothing has come */
 	size_t in_len;
 	size_t line; /* READY: length of the first line in it; IDLE: bytes without a newline */
@@ -34,6 +35,9 @@ struct connection {
 	size_t out_len, out_sent;
 	bool last; /* nothing is taken behind this answer */
 };
+
+/* Take the descriptor that came with the request: the caller's then. -1: none came. */
+int connection_take_passed(struct connection *connection);
 
 /* FD, nonblocking, is taken over. */
 void connection_open(struct connection *connection, int fd, uint64_t patience);

@@ -29,6 +29,17 @@
  *	         with pidfd_getfd(2) from then on, until the server ends or another one asks.
  *	         EOPNOTSUPP: it has none
  *
+ *	save     {"objects":N,"same":N,"damaged":N,"payload":N}, when the content has been written to
+ *	         the descriptor that was sent with the request: pages compressed, of one word, and
+ *	         that cannot be read; bytes of the first. EBUSY: as for compact
+ *	restore  arguments {"force":true} or none: the same, when the content has been read from the
+ *	         descriptor, to its end. ENOTEMPTY: there is some, and force is not given; EINVAL: it
+ *	         is of another size; EBADMSG, EPROTO, ENODATA: it is not sound; ENOSPC. What it says
+ *	         after the first change, it says of a device that it has left empty
+ *
+ * The descriptor of save and restore is one end of a connected stream socket, and comes with the first
+ * byte of the request (SCM_RIGHTS). What goes through it is an image (docs/image.md).
+ *
  * Sizes are bytes; a mem-limit of 0 is none. Members may be added to results in later versions.
  */
 #ifndef ZCRAM_CONTROL_PROTOCOL_H

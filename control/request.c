@@ -11,7 +11,7 @@
 /* As much of what a client wrote as is worth repeating to it. */
 #define QUOTE_SIZE 64
 
-#define COMMANDS   "give stat, map, compact, set, handover or adopt"
+#define COMMANDS   "give stat, map, compact, set, handover, adopt, save or restore"
 #define SETTINGS   "give algorithm, filter, compact or mem-limit"
 
 static const char *quote_key(const char *key, char buf[QUOTE_SIZE])
@@ -66,6 +66,7 @@ static int read_command(struct json_object *object, struct control_request *requ
 		[CONTROL_STAT] = "stat",	 [CONTROL_MAP] = "map",
 		[CONTROL_COMPACT] = "compact",	 [CONTROL_SET] = "set",
 		[CONTROL_HANDOVER] = "handover", [CONTROL_ADOPT] = "adopt",
+		[CONTROL_SAVE] = "save",	 [CONTROL_RESTORE] = "restore",
 	};
 	struct json_object *command;
 	char buf[QUOTE_SIZE];
@@ -126,6 +127,26 @@ static int read_cells(struct json_object *arguments, struct control_request *req
 	return 0;
 }
 
+static int read_force(struct json_object *arguments, struct control_request *request,
+		      struct control_error *error)
+{
+	char buf[QUOTE_SIZE];
+
+	if (arguments == NULL)
+		return 0;
+	json_object_object_foreach(arguments, key, value)
+	{
+		if (strcmp(key, "force") != 0)
+			return control_error_set(error, EINVAL, "argument %s: unknown: give force",
+						 quote_key(key, buf));
+		if (!json_object_is_type(value, json_type_boolean))
+			return control_error_set(error, EINVAL,
+						 "argument force: not true or false");
+		request->force = json_object_get_boolean(value);
+	}
+	return 0;
+}
+
 static int read_settings(struct json_object *arguments, struct control_request *request,
 			 struct control_error *error)
 {
@@ -158,6 +179,8 @@ static int read_request(struct json_object *object, struct control_request *requ
 		return read_cells(arguments, request, error);
 	case CONTROL_SET:
 		return read_settings(arguments, request, error);
+	case CONTROL_RESTORE:
+		return read_force(arguments, request, error);
 	default:
 		return check_none(arguments, error);
 	}

@@ -3,6 +3,8 @@
 #ifndef ZCRAM_CONTROL_REQUEST_H
 #define ZCRAM_CONTROL_REQUEST_H
 
+#include <stdbool.h>
+
 #include "control/protocol.h"
 #include "device/device.h"
 
@@ -13,11 +15,14 @@ enum control_command {
 	CONTROL_SET,
 	CONTROL_HANDOVER,
 	CONTROL_ADOPT,
+	CONTROL_SAVE,
+	CONTROL_RESTORE,
 };
 
 struct control_request {
 	enum control_command command;
 	unsigned int cells;	       /* of map: 1 to CONTROL_CELLS_MAX */
+	bool force;		       /* of restore */
 	struct json_object *arguments; /* of set: strings by the names of settings; NULL: none */
 };
 

@@ -2,6 +2,7 @@
 #include "control/server.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <string.h>
@@ -34,8 +35,8 @@ struct control_server {
 	bool running;
 	pthread_t thread;
 	struct job job;
-	struct connection *compacting; /* who waits for the job; NULL: nobody, or it has gone */
-	struct connection *leaving;    /* the same of a handover */
+	struct connection *working; /* who waits for the job; NULL: nobody, or it has gone */
+	struct connection *leaving; /* the same of a handover */
 	bool handing_over;
 	uint64_t accept_again; /* os_now(); 0: at any time */
 	struct connection connections[CONTROL_CLIENTS_MAX];
@@ -57,13 +58,15 @@ static void drop(struct control_server *s, struct connection *c)
 	struct connection *end = &s->connections[--s->nr_connections];
 
 	connection_close(c);
-	follow(&s->compacting, c, NULL);
+	if (s->working == c)
+		job_cancel(&s->job);
+	follow(&s->working, c, NULL);
 	follow(&s->leaving, c, NULL);
 	if (c == end)
 		return;
 	/* The last one takes its place. */
 	*c = *end;
-	follow(&s->compacting, end, c);
+	follow(&s->working, end, c);
 	follow(&s->leaving, end, c);
 }
 
@@ -123,28 +126,69 @@ static int answer_error(struct connection *c, const struct control_error *error,
 	return connection_answer(c, control_answer_error(error), last);
 }
 
-static int begin_compact(struct control_server *s, struct connection *c)
+static const char *const job_names[] = {
+	[JOB_COMPACT] = "compact",
+	[JOB_SAVE] = "save",
+	[JOB_RESTORE] = "restore",
+};
+
+static int begin_job(struct control_server *s, struct connection *c, const struct job_task *task)
 {
 	struct control_error error;
 
-	if (!job_ask(&s->job)) {
-		control_error_set(&error, EBUSY, "compact: one is under way");
+	if (!job_ask(&s->job, task)) {
+		if (task->stream >= 0)
+			close(task->stream);
+		control_error_set(&error, EBUSY,
+				  "%s: one is under way, or something else that takes long",
+				  job_names[task->kind]);
 		return answer_error(c, &error, false);
 	}
 	c->phase = CONNECTION_WORKING;
-	s->compacting = c;
+	s->working = c;
 	return 0;
 }
 
-static void end_compact(struct control_server *s)
+static bool is_stream(int fd)
 {
-	struct connection *c = s->compacting;
-	uint64_t before, after;
+	int type = 0;
+	socklen_t size = sizeof(type);
 
-	if (!job_take(&s->job, &before, &after))
+	return fd >= 0 && getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) == 0 &&
+	       type == SOCK_STREAM;
+}
+
+static int begin_image(struct control_server *s, struct connection *c, enum job_kind kind,
+		       bool force)
+{
+	const struct job_task task = {
+		.kind = kind, .stream = connection_take_passed(c), .force = force};
+	struct control_error error;
+	int flags;
+
+	if (!is_stream(task.stream)) {
+		if (task.stream >= 0)
+			close(task.stream);
+		control_error_set(&error, EINVAL,
+				  "%s: there is no stream socket with it: send one as SCM_RIGHTS",
+				  job_names[kind]);
+		return answer_error(c, &error, false);
+	}
+	/* The job waits for it; the client's end has flags of its own. */
+	flags = fcntl(task.stream, F_GETFL);
+	fcntl(task.stream, F_SETFL, flags & ~O_NONBLOCK);
+	return begin_job(s, c, &task);
+}
+
+static void end_job(struct control_server *s)
+{
+	struct connection *c = s->working;
+	struct job_result result;
+
+	if (!job_take(&s->job, &result))
 		return;
-	s->compacting = NULL;
-	if (c != NULL && connection_answer(c, answer_compact(before, after), false) < 0)
+	s->working = NULL;
+	if (c != NULL && connection_answer(c, answer_job(&result), false) < 0)
 		drop(s, c);
 }
 
@@ -195,6 +239,7 @@ static int adopt(struct control_server *s, struct connection *c)
 
 static int handle_line(struct control_server *s, struct connection *c)
 {
+	static const struct job_task compact = {.kind = JOB_COMPACT, .stream = -1};
 	struct control_request request;
 	struct control_error error;
 	int r;
@@ -203,7 +248,12 @@ static int handle_line(struct control_server *s, struct connection *c)
 		return answer_error(c, &error, false);
 	switch (request.command) {
 	case CONTROL_COMPACT:
-		r = begin_compact(s, c);
+		r = begin_job(s, c, &compact);
+		break;
+	case CONTROL_SAVE:
+	case CONTROL_RESTORE:
+		r = begin_image(s, c, request.command == CONTROL_SAVE ? JOB_SAVE : JOB_RESTORE,
+				request.force);
 		break;
 	case CONTROL_HANDOVER:
 		r = begin_handover(s, c);
@@ -325,7 +375,7 @@ static void *server_main(void *argument)
 				drop(s, c);
 		}
 		if (fds[POLL_WAKE].revents != 0 && eventfd_read(s->wake_fd, &count) == 0)
-			end_compact(s);
+			end_job(s);
 		if (fds[POLL_ACCEPT].revents != 0)
 			accept_one(s);
 	}

@@ -144,6 +144,13 @@ int page_write(struct device *device, struct stream *stream, uint64_t page, cons
 int page_write_part(struct device *device, struct stream *stream, uint64_t page, size_t from,
 		    size_t n, const void *buf);
 
+/*
+ * Have a page hold a payload that was compressed before, or be one that cannot be read. As page_write().
+ */
+int page_put(struct device *device, struct stream *stream, uint64_t page, uint8_t encoding,
+	     const void *payload, size_t len);
+int page_damage(struct device *device, struct stream *stream, uint64_t page);
+
 /* Make a page empty. May block for the slot. Returns whether there was anything. */
 bool page_clear(struct device *device, struct stream *stream, uint64_t page);
 

@@ -203,10 +203,29 @@ static int have_slot(struct device *d, uint64_t page)
 	return r;
 }
 
+/* Have the page hold CONTENT instead of what it held. Its slot has memory. */
+static int replace(struct device *d, struct stream *s, uint64_t page, const struct content *content)
+{
+	slot_word old, new;
+	int r;
+
+	while ((r = place(d, page, content, &new)) == -EAGAIN) {
+		r = zs_refill(d->pool, content->len);
+		if (r < 0)
+			break;
+	}
+	if (r < 0)
+		return r;
+	old = lock_slot(d, s, page);
+	STEP("write: slot locked");
+	swap(d, s, page, old, new);
+	return 0;
+}
+
 int page_write(struct device *d, struct stream *s, uint64_t page, const void *buf)
 {
 	struct content content;
-	slot_word old, new;
+	slot_word old;
 	int r = have_slot(d, page);
 
 	if (r < 0)
@@ -217,17 +236,24 @@ int page_write(struct device *d, struct stream *s, uint64_t page, const void *bu
 	if (slot_state(old) == SLOT_POOL)
 		zs_prefetch(d->pool, slot_ref(old));
 	encode(d, s, buf, &content);
-	while ((r = place(d, page, &content, &new)) == -EAGAIN) {
-		r = zs_refill(d->pool, content.len);
-		if (r < 0)
-			break;
-	}
-	if (r < 0)
-		return r;
-	old = lock_slot(d, s, page);
-	STEP("write: slot locked");
-	swap(d, s, page, old, new);
-	return 0;
+	return replace(d, s, page, &content);
+}
+
+int page_put(struct device *d, struct stream *s, uint64_t page, uint8_t encoding,
+	     const void *payload, size_t len)
+{
+	const struct content content = {.payload = payload, .len = len, .encoding = encoding};
+	int r = have_slot(d, page);
+
+	return r < 0 ? r : replace(d, s, page, &content);
+}
+
+int page_damage(struct device *d, struct stream *s, uint64_t page)
+{
+	const struct content content = {.same = true, .word = SLOT_DAMAGED};
+	int r = have_slot(d, page);
+
+	return r < 0 ? r : replace(d, s, page, &content);
 }
 
 /* One try, with the slot locked throughout. -EAGAIN: *ret_len is what zs_refill() is to make room

@@ -21,6 +21,8 @@ const char *const fuzz_seeds[] = {
 	"{\"version\":1,\"command\":\"set\",\"arguments\":{\"mem-limit\":\"0\"}}",
 	"{\"version\":1,\"command\":\"handover\"}",
 	"{\"version\":1,\"command\":\"adopt\",\"arguments\":{}}",
+	"{\"version\":1,\"command\":\"save\"}",
+	"{\"version\":1,\"command\":\"restore\",\"arguments\":{\"force\":true}}",
 	NULL,
 };
 
@@ -82,7 +84,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	else if (request.command == CONTROL_SET)
 		check_settings(&request);
 	else
-		CHECK(request.command <= CONTROL_ADOPT && request.arguments == NULL, "%d",
+		CHECK(request.command <= CONTROL_RESTORE && request.arguments == NULL, "%d",
 		      request.command);
 	request_put(&request);
 	return 0;

@@ -257,13 +257,14 @@ static void test_bad_requests(void **state)
 	bad("{\"version\":1,\"command\":\"stat\",\"id\":7}", EINVAL,
 	    "request: unknown member id: give version, command and arguments");
 	bad("{\"version\":1}", EINVAL,
-	    "command: missing: give stat, map, compact, set, handover or adopt");
+	    "command: missing: give stat, map, compact, set, handover, adopt, save or restore");
 	bad("{\"version\":1,\"command\":1}", EINVAL,
-	    "command: not a name: give stat, map, compact, set, handover or adopt");
+	    "command: not a name: give stat, map, compact, set, handover, adopt, save or restore");
 	bad("{\"version\":1,\"command\":\"stat\\u0000\"}", EINVAL,
-	    "command: not a name: give stat, map, compact, set, handover or adopt");
+	    "command: not a name: give stat, map, compact, set, handover, adopt, save or restore");
 	bad("{\"version\":1,\"command\":\"sta\\nt\"}", EOPNOTSUPP,
-	    "command sta?t: unknown: give stat, map, compact, set, handover or adopt");
+	    "command sta?t: unknown: give stat, map, compact, set, handover, adopt, save or "
+	    "restore");
 	bad("{\"version\":1,\"command\":\"stat\",\"arguments\":[]}", EINVAL,
 	    "arguments: not an object");
 	bad("{\"version\":1,\"command\":\"stat\",\"arguments\":null}", EINVAL,
@@ -348,7 +349,8 @@ static void test_long_names(void **state)
 
 	snprintf(line, sizeof(line), "{\"version\":1,\"command\":\"%01024d\"}", 0);
 	assert_int_equal(request_parse(line, strlen(line), &request, &error), -EOPNOTSUPP);
-	assert_non_null(strstr(error.message, "give stat, map, compact, set, handover or adopt"));
+	assert_non_null(strstr(error.message,
+			       "give stat, map, compact, set, handover, adopt, save or restore"));
 	snprintf(line, sizeof(line),
 		 "{\"version\":1,\"command\":\"set\",\"arguments\":{\"%01024d\":\"\"}}", 0);
 	assert_int_equal(request_parse(line, strlen(line), &request, &error), -EINVAL);

@@ -23,7 +23,7 @@ completed() {
 	equal "completion of $*" "$(printf '%s\n' "${COMPREPLY[@]}" | sort | xargs)" "$expected"
 }
 
-completed "set stat" s
+completed "save set stat" s
 completed "zcram0" zc
 completed "--bytes" --b
 completed "--json" stat --j

@@ -4,7 +4,7 @@
 # status 2; what cannot be done, with status 1; help is there for every command.
 . "$(dirname "$0")/lib.sh"
 
-commands="list stat top metrics set compact attach detach purge config estimate help"
+commands="list stat top metrics set compact attach detach save restore purge config estimate help"
 
 for command in $commands; do
 	ctl help "$command" >"$dir/help"
