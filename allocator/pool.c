@@ -72,6 +72,13 @@ int zs_pool_start(struct zs_pool *pool)
 {
 	int r = keeper_fill(pool);
 
+	/*
+	 * What is stored already must be served, also where the kernel has no memory at hand: it may
+	 * be that only a server can make some. The keeper asks again.
+	 */
+	if (r == -ENOMEM && load_relaxed(&pool->arena.modest) &&
+	    load_relaxed(&pool->arena.pool) > 0)
+		r = 0;
 	/* -ENOSPC: all of the arena is in use, there is nothing to keep. */
 	if (r == 0 || r == -ENOSPC)
 		r = worker_start(&pool->keeper, keeper_main, pool);

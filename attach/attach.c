@@ -39,6 +39,14 @@ static int open_connections(const struct attach_options *options, struct attach_
 	return 0;
 }
 
+static int check_count(const struct attach_options *options, char **why)
+{
+	if (options->connections >= 1 && options->connections <= ATTACH_CONNECTIONS_MAX)
+		return 0;
+	return attach_why(why, -EINVAL, "%u connections: give 1 to %d", options->connections,
+			  ATTACH_CONNECTIONS_MAX);
+}
+
 static int check(const struct attach_options *options, const struct attach_request *request,
 		 char **why)
 {
@@ -75,33 +83,26 @@ static int verify(int index, uint64_t size, char **why)
 	return 0;
 }
 
-int attach_connect(const struct attach_options *options, int *ret_index, char **ret_why)
+static struct attach_request make_request(const struct attach_options *options, const int *fds)
 {
-	struct attach_request request = {
+	return (struct attach_request){
 		.index = options->index,
 		.timeout = options->timeout,
 		.dead_timeout = options->dead_timeout,
 		.identifier = options->identifier,
+		.fds = fds,
 	};
-	int fds[ATTACH_CONNECTIONS_MAX];
+}
+
+/* Ask the kernel, and look at what it made. */
+static int connect_kernel(const struct attach_request *request, int *ret_index, char **why)
+{
 	int index, r;
 
-	*ret_why = NULL;
-	if (options->connections < 1 || options->connections > ATTACH_CONNECTIONS_MAX)
-		return attach_why(ret_why, -EINVAL, "%u connections: give 1 to %d",
-				  options->connections, ATTACH_CONNECTIONS_MAX);
-	request.fds = fds;
-	r = open_connections(options, &request, fds, ret_why);
-	if (r == 0)
-		r = check(options, &request, ret_why);
-	if (r == 0)
-		r = attach_netlink_connect(&request, &index, ret_why);
-	/* The kernel has references of its own. */
-	for (size_t i = 0; i < request.fd_count; i++)
-		close(fds[i]);
+	r = attach_netlink_connect(request, &index, why);
 	if (r < 0)
 		return r;
-	r = verify(index, request.size, ret_why);
+	r = verify(index, request->size, why);
 	if (r < 0) {
 		char *unsaid = NULL;
 
@@ -111,6 +112,49 @@ int attach_connect(const struct attach_options *options, int *ret_index, char **
 	}
 	*ret_index = index;
 	return 0;
+}
+
+int attach_connect(const struct attach_options *options, int *ret_index, char **ret_why)
+{
+	int fds[ATTACH_CONNECTIONS_MAX];
+	struct attach_request request = make_request(options, fds);
+	int r;
+
+	*ret_why = NULL;
+	r = check_count(options, ret_why);
+	if (r < 0)
+		return r;
+	r = open_connections(options, &request, fds, ret_why);
+	if (r == 0)
+		r = check(options, &request, ret_why);
+	if (r == 0)
+		r = connect_kernel(&request, ret_index, ret_why);
+	/* The kernel has references of its own. */
+	for (size_t i = 0; i < request.fd_count; i++)
+		close(fds[i]);
+	return r;
+}
+
+int attach_connect_sockets(const struct attach_options *options, const int *sockets, uint64_t size,
+			   uint64_t flags, int *ret_index, char **ret_why)
+{
+	struct attach_request request = make_request(options, sockets);
+	int r;
+
+	*ret_why = NULL;
+	r = check_count(options, ret_why);
+	if (r < 0)
+		return r;
+	request.fd_count = options->connections;
+	request.size = size;
+	request.flags = flags;
+	return connect_kernel(&request, ret_index, ret_why);
+}
+
+int attach_reconnect(int index, const char *identifier, int socket, char **ret_why)
+{
+	*ret_why = NULL;
+	return attach_netlink_reconnect(index, identifier, socket, ret_why);
 }
 
 int attach_disconnect(int index, char **ret_why)

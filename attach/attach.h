@@ -25,7 +25,7 @@
 #define ATTACH_CONNECTIONS_MAX 64
 
 struct attach_options {
-	const char *socket; /* path of the server's Unix socket */
+	const char *socket; /* path of the server's Unix socket, for attach_connect() */
 	unsigned int connections;
 	int index; /* of /dev/nbdN, or -1: the first that is free */
 	const char *identifier;
@@ -51,6 +51,22 @@ int attach_probe(char **ret_why);
  * -ETIMEDOUT: the server does not answer; -EPROTO: what it says is not what we can use.
  */
 int attach_connect(const struct attach_options *options, int *ret_index, char **ret_why);
+
+/*
+ * The same without a handshake, for who is the server, or has made its connections: one end of each in
+ * SOCKETS, as many as options->connections, is the kernel's from then on, past any handshake; the
+ * descriptors stay the caller's. SIZE bytes; FLAGS are NBD_FLAG_ bits of <linux/nbd.h>. Errors are
+ * those of attach_connect() that come of the kernel.
+ */
+int attach_connect_sockets(const struct attach_options *options, const int *sockets, uint64_t size,
+			   uint64_t flags, int *ret_index, char **ret_why);
+
+/*
+ * Have /dev/nbdN use SOCKET in the place of one that is dead. The kernel does not say whether it has:
+ * where it knows of none that is dead, it does nothing, and keeps no reference. It must be attached
+ * with IDENTIFIER. Errors and *ret_why as above.
+ */
+int attach_reconnect(int index, const char *identifier, int socket, char **ret_why);
 
 /*
  * Take /dev/nbdN from the server, with errors for requests that are not answered yet. Asks nobody:

@@ -46,5 +46,6 @@ int attach_netlink_probe(char **why);
 /* Ask the kernel to attach; its answer is *ret_index. */
 int attach_netlink_connect(const struct attach_request *request, int *ret_index, char **why);
 int attach_netlink_disconnect(int index, char **why);
+int attach_netlink_reconnect(int index, const char *identifier, int socket, char **why);
 
 #endif

@@ -102,16 +102,16 @@ static int transact(struct link *link, struct nl_msg *message, char **why)
 	return r < 0 ? say_nl(r, "no answer", why) : 0;
 }
 
-static int put_sockets(struct nl_msg *message, const struct attach_request *request)
+static int put_sockets(struct nl_msg *message, const int *fds, size_t count)
 {
 	struct nlattr *list, *item;
 
 	list = nla_nest_start(message, NBD_ATTR_SOCKETS);
 	if (list == NULL)
 		return -NLE_NOMEM;
-	for (size_t i = 0; i < request->fd_count; i++) {
+	for (size_t i = 0; i < count; i++) {
 		item = nla_nest_start(message, NBD_SOCK_ITEM);
-		if (item == NULL || nla_put_u32(message, NBD_SOCK_FD, (uint32_t)request->fds[i]))
+		if (item == NULL || nla_put_u32(message, NBD_SOCK_FD, (uint32_t)fds[i]))
 			return -NLE_NOMEM;
 		nla_nest_end(message, item);
 	}
@@ -138,7 +138,7 @@ static int put_request(struct nl_msg *message, const struct attach_request *requ
 		r = nla_put_u64(message, NBD_ATTR_DEAD_CONN_TIMEOUT, request->dead_timeout);
 	if (r == 0)
 		r = nla_put_string(message, NBD_ATTR_BACKEND_IDENTIFIER, request->identifier);
-	return r == 0 ? put_sockets(message, request) : r;
+	return r == 0 ? put_sockets(message, request->fds, request->fd_count) : r;
 }
 
 /* In words that help, where the kernel's number has a meaning here. */
@@ -186,6 +186,25 @@ int attach_netlink_connect(const struct attach_request *request, int *ret_index,
 	return r;
 }
 
+/*
+ * Send MESSAGE, as transact() does, of what is done to device INDEX. PUT: what could not be put into it, 0
+ * if all could; MESSAGE may be NULL then.
+ */
+static int order(struct link *link, struct nl_msg *message, int put, const char *what, int index,
+		 char **why)
+{
+	int r;
+
+	if (message == NULL || put < 0) {
+		nlmsg_free(message);
+		return attach_why(why, -ENOMEM, "netlink: no room for the request");
+	}
+	r = transact(link, message, why);
+	if (link->error < 0)
+		say_kernel(r, what, index, why);
+	return r;
+}
+
 int attach_netlink_disconnect(int index, char **why)
 {
 	struct nl_msg *message;
@@ -196,14 +215,33 @@ int attach_netlink_disconnect(int index, char **why)
 	if (r < 0)
 		return r;
 	message = new_message(&link, NBD_CMD_DISCONNECT);
-	if (message == NULL || nla_put_u32(message, NBD_ATTR_INDEX, (uint32_t)index) < 0) {
-		nlmsg_free(message);
-		r = attach_why(why, -ENOMEM, "netlink: no room for the request");
-	} else {
-		r = transact(&link, message, why);
-	}
-	if (link.error < 0)
-		say_kernel(r, "detaching", index, why);
+	r = message ? nla_put_u32(message, NBD_ATTR_INDEX, (uint32_t)index) : 0;
+	r = order(&link, message, r, "detaching", index, why);
+	nl_socket_free(link.sock);
+	return r;
+}
+
+static int put_reconnection(struct nl_msg *message, int index, const char *identifier, int socket)
+{
+	int r = nla_put_u32(message, NBD_ATTR_INDEX, (uint32_t)index);
+
+	if (r == 0)
+		r = nla_put_string(message, NBD_ATTR_BACKEND_IDENTIFIER, identifier);
+	return r == 0 ? put_sockets(message, &socket, 1) : r;
+}
+
+int attach_netlink_reconnect(int index, const char *identifier, int socket, char **why)
+{
+	struct nl_msg *message;
+	struct link link;
+	int r;
+
+	r = open_link(&link, why);
+	if (r < 0)
+		return r;
+	message = new_message(&link, NBD_CMD_RECONFIGURE);
+	r = message ? put_reconnection(message, index, identifier, socket) : 0;
+	r = order(&link, message, r, "connecting anew", index, why);
 	nl_socket_free(link.sock);
 	return r;
 }

@@ -7,25 +7,42 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/os.h"
 #include "daemon/why.h"
 
 /* Of the server's main thread and of each of its others: what a request goes through is 32 KiB. */
 #define SERVER_STACK ((rlim_t)512 << 10)
 
-static int on_exit_event(sd_event_source *source, const siginfo_t *info, void *opaque)
+static void note_exit(struct child *child, int code, int status)
 {
-	struct child *child = opaque;
-
 	child->running = false;
-	child->code = info->si_code;
-	child->status = info->si_status;
+	child->code = code;
+	child->status = status;
 	child->source = sd_event_source_disable_unref(child->source);
 	if (child->on_exit != NULL)
 		child->on_exit(child, child->opaque);
+}
+
+static int on_exit_event(sd_event_source *source, const siginfo_t *info, void *opaque)
+{
+	note_exit(opaque, info->si_code, info->si_status);
+	return 0;
+}
+
+/* A pidfd can be read from when all threads of its process are dead. */
+static int on_pidfd(sd_event_source *source, int fd, uint32_t events, void *opaque)
+{
+	struct child *child = opaque;
+
+	close(fd);
+	child->pidfd = -1;
+	note_exit(child, CHILD_ENDED_UNSEEN, 0);
 	return 0;
 }
 
@@ -51,6 +68,13 @@ static void set_limits(void)
 	}
 	/* A core dump of it would take long, and its sockets stay open until it is written. */
 	setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
+}
+
+/* Whoever else is started from us has none of these, nor has the program any of ours but these. */
+static void keep_open(const struct child_job *job)
+{
+	for (size_t i = 0; i < job->nr_inherited; i++)
+		fcntl(job->inherited[i], F_SETFD, 0);
 }
 
 static void set_output(const struct child_job *job)
@@ -79,6 +103,9 @@ __attribute__((noreturn)) static void be_child(const struct child_job *job, int 
 		setsid();
 		set_limits();
 	}
+	/* What we are ourselves for lack of memory, other programs need not be. */
+	os_thread_urgent(job->urgent);
+	keep_open(job);
 	set_output(job);
 	if (job->argv == NULL)
 		_exit(job->run(job->opaque));
@@ -104,7 +131,7 @@ int child_start(struct child *child, struct loop *loop, const struct child_job *
 {
 	int pipe[2], r = 0;
 
-	*child = (struct child){.loop = loop};
+	*child = (struct child){.loop = loop, .pidfd = -1};
 	if (pipe2(pipe, O_CLOEXEC) < 0)
 		return -errno;
 	child->pid = fork();
@@ -131,6 +158,30 @@ int child_start(struct child *child, struct loop *loop, const struct child_job *
 	return 0;
 }
 
+int child_adopt(struct child *child, struct loop *loop, pid_t pid, int pidfd)
+{
+	int r;
+
+	*child = (struct child){.loop = loop, .pid = pid, .pidfd = pidfd};
+	r = sd_event_add_io(loop->event, &child->source, pidfd, EPOLLIN, on_pidfd, child);
+	if (r < 0) {
+		close(pidfd);
+		child->pidfd = -1;
+		return r;
+	}
+	child->running = true;
+	return 0;
+}
+
+void child_signal(const struct child *child, int signal)
+{
+	/* A number may be another process's by now; that of our own is not before we have waited. */
+	if (child->pidfd >= 0)
+		syscall(SYS_pidfd_send_signal, child->pidfd, signal, NULL, 0);
+	else if (child->running)
+		kill(child->pid, signal);
+}
+
 bool child_succeeded(const struct child *child)
 {
 	return child->code == CLD_EXITED && child->status == 0;
@@ -140,6 +191,8 @@ void child_describe(const struct child *child, char text[CHILD_TEXT_SIZE])
 {
 	if (child->code == CLD_EXITED)
 		snprintf(text, CHILD_TEXT_SIZE, "exit status %d", child->status);
+	else if (child->code == CHILD_ENDED_UNSEEN)
+		snprintf(text, CHILD_TEXT_SIZE, "it was not ours to see how");
 	else
 		snprintf(text, CHILD_TEXT_SIZE, "killed by signal %d (%s)", child->status,
 			 strsignal(child->status));
@@ -154,7 +207,7 @@ static bool await(struct child *child, bool cancelable)
 	while (child->running) {
 		loop_turn(loop, UINT64_MAX);
 		if (cancelable && loop->stops > 0 && !canceled) {
-			kill(child->pid, SIGTERM);
+			child_signal(child, SIGTERM);
 			canceled = true;
 		}
 	}

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* child: processes that zcramd starts, and what becomes of them. */
+/* child: processes that zcramd starts, or has taken over, and what becomes of them. */
 #ifndef ZCRAM_DAEMON_CHILD_H
 #define ZCRAM_DAEMON_CHILD_H
 
@@ -13,12 +13,16 @@
 struct child {
 	struct loop *loop;
 	pid_t pid;
+	int pidfd; /* of one that was adopted; -1: it is our own */
 	bool running;
 	int code, status; /* when it no longer runs: si_code and si_status of sigaction(2) */
 	void (*on_exit)(struct child *child, void *opaque); /* may be set any time; or NULL */
 	void *opaque;
 	sd_event_source *source;
 };
+
+/* The code of a process that is not our own: only its parent knows how it ended. */
+#define CHILD_ENDED_UNSEEN 0
 
 struct child_job {
 	const char *const *argv;  /* the program, found by $PATH, and its arguments */
@@ -27,6 +31,10 @@ struct child_job {
 	int output;	 /* where its standard error goes; -1: to our own */
 	bool long_lived; /* a server: a session of its own, small stacks, no core dumps; standard
 			    output goes to OUTPUT too, which is /dev/null for others */
+	bool urgent; /* of a real-time policy from the start (common/os.h), if that is allowed */
+	/* Descriptors that the program is to have by the same numbers; all else is close-on-exec. */
+	const int *inherited;
+	size_t nr_inherited;
 };
 
 /*
@@ -34,6 +42,15 @@ struct child_job {
  * started, also when there is no such program.
  */
 int child_start(struct child *child, struct loop *loop, const struct child_job *job);
+
+/*
+ * Watch a process that another has started, as if it were our own. The descriptor is the child's from
+ * then on, also on an error. CHILD must stay where it is while it runs.
+ */
+int child_adopt(struct child *child, struct loop *loop, pid_t pid, int pidfd);
+
+/* Send it a signal, while it runs. */
+void child_signal(const struct child *child, int signal);
 
 /* Did it end well? */
 bool child_succeeded(const struct child *child);

@@ -2,6 +2,7 @@
 #include "daemon/lifecycle.h"
 
 #include <errno.h>
+#include <linux/nbd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,151 +11,195 @@
 #include "common/util.h"
 #include "daemon/dropin.h"
 #include "daemon/fs.h"
+#include "daemon/pool.h"
 #include "daemon/release.h"
 #include "daemon/report.h"
+#include "daemon/survey.h"
 #include "daemon/swap.h"
 #include "daemon/why.h"
 
+/* Headers of older kernels lack it; kernels that do not know it ignore it. */
+#ifndef NBD_FLAG_SEND_WRITE_ZEROES
+#define NBD_FLAG_SEND_WRITE_ZEROES (1 << 6)
+#endif
+
 /*
- * Seconds. When a request takes longer, the kernel cuts its connection, and with that a server that
- * is only slow: swapping to a starved one was seen to take more than 30 s, which is what 0 means as
- * soon as there are several connections. A server that is dead is known at once, and its device
- * disconnected: nothing waits for this.
+ * Seconds that a request may take before the kernel cuts its connection; 0: any time, but with several
+ * connections that is 30 s. Nothing waits for it when the server dies. A server that is only slow is cut off
+ * by it: swapping to a starved one was seen to take more than 30 s. And when zcramd and the server die
+ * at once, requests that were under way wait until it is over (with 0: 30 s) before they are sent again
+ * on the connections that the next zcramd makes. nbdkit's content would be gone by then.
  */
-#define REQUEST_TIMEOUT 600
-/* Requests do not wait for a server that has died: nothing would bring its content back. */
-#define CONNECTION_TIMEOUT 0
+#define REQUEST_TIMEOUT_ONE	0
+#define REQUEST_TIMEOUT_SEVERAL 120
+#define REQUEST_TIMEOUT_NBDKIT	600
+
+/*
+ * Seconds that requests wait for connections to be begun anew, by us or by the zcramd that systemd starts
+ * in our place. Those to nbdkit fail at once: nothing would bring its content back.
+ */
+#define CONNECTION_TIMEOUT 60
+
+/* What zcram-server does. What it has acknowledged is in force: there is nothing to flush. */
+#define SERVER_FLAGS                                                            \
+	(NBD_FLAG_HAS_FLAGS | NBD_FLAG_SEND_TRIM | NBD_FLAG_SEND_WRITE_ZEROES | \
+	 NBD_FLAG_CAN_MULTI_CONN)
 
 static int start_run_directory(void *context, char **why)
 {
 	struct zcramd *z = context;
+	int r;
 
-	return rundir_lock(&z->rundir, why);
+	r = rundir_lock(&z->rundir, why);
+	if (r < 0)
+		return r;
+	r = server_open_log(&z->log, &z->loop, &z->rundir, why);
+	if (r < 0)
+		rundir_unlock(&z->rundir);
+	return r;
 }
 
 static int stop_run_directory(void *context)
 {
 	struct zcramd *z = context;
 
+	output_close(&z->log);
+	/* One that could not be taken over still writes to it. */
+	if (!server_is_alive(&z->rundir)) {
+		rundir_remove(&z->rundir, RUNDIR_LOG);
+		rundir_remove(&z->rundir, RUNDIR_SERVER);
+	}
 	return rundir_unlock(&z->rundir);
-}
-
-/* A device that a zcramd which was killed has left: nobody answers its requests any more. */
-static int clear_device(struct zcramd *z, int index, char **why)
-{
-	struct attach_use use;
-	bool used;
-	char *how;
-	int r;
-
-	r = attach_use(NULL, index, &use);
-	if (r < 0)
-		return say_why(why, r, "nbd%d: %s", index, strerror(-r));
-	used = attach_is_used(&use);
-	how = attach_use_describe(&use);
-	attach_use_free(&use);
-	if (used)
-		r = say_why(
-			why, -EBUSY,
-			"/dev/nbd%d is left from an earlier zcramd, without a server, and is in "
-			"use %s: end that first",
-			index, how ? how : "");
-	free(how);
-	if (r < 0)
-		return r;
-	r = attach_disconnect(index, why);
-	if (r == 0)
-		report(LOG_NOTICE, "/dev/nbd%d was left from an earlier zcramd: detached", index);
-	return r;
 }
 
 static int start_survey(void *context, char **why)
 {
-	struct zcramd *z = context;
-	pid_t pid;
-	int index, r;
+	return survey(context, why);
+}
 
-	r = attach_probe(why);
-	if (r < 0)
+static int start_connections(void *context, char **why)
+{
+	struct zcramd *z = context;
+	int r;
+
+	if (z->found == FOUND_SERVER || !z->looped)
+		return 0;
+	r = connections_open(&z->connections, zcramd_connections(z), why);
+	if ((r != -EPERM && r != -ENOSYS) || z->found == FOUND_POOL)
 		return r;
-	if (server_find(&z->rundir, &pid))
-		return say_why(why, -EEXIST,
-			       "a server of an earlier zcramd is still running, pid %d: detach it "
-			       "and end it first",
-			       (int)pid);
-	r = attach_find(NULL, z->identifier, &index);
-	if (r == 0)
-		return clear_device(z, index, why);
-	if (r != -ENOENT)
-		return say_why(why, r, "/sys/block: %s", strerror(-r));
+	report(LOG_WARNING,
+	       "%s: nbdkit serves, and if it dies what it holds is lost: see "
+	       "kernel.io_uring_disabled",
+	       *why ? *why : "no io_uring");
+	free(*why);
+	*why = NULL;
+	z->looped = false;
 	return 0;
 }
 
-static void lose(struct child *child, void *opaque)
+static int stop_connections(void *context)
 {
-	struct zcramd *z = opaque;
-	char text[CHILD_TEXT_SIZE], *why;
+	struct zcramd *z = context;
 
-	z->lost = true;
-	child_describe(child, text);
-	report(LOG_CRIT, "the server (pid %d) has ended (%s): what it held is lost",
-	       (int)child->pid, text);
-	if (z->index < 0)
-		return;
-	/* Requests that it has not answered would wait for ever; now they fail. */
-	if (attach_disconnect(z->index, &why) < 0) {
-		report_lines(LOG_ERR, why);
-		free(why);
-	}
+	connections_close(&z->connections);
+	return 0;
 }
 
 static int start_server(void *context, char **why)
 {
 	struct zcramd *z = context;
+	struct server_line line = {.connections = &z->connections, .urgent = z->device->swap};
 	char **argv;
 	int r;
 
-	r = zcramd_server_argv(z, &argv);
-	if (r < 0)
-		return say_why(why, r, "no memory");
-	r = server_start(&z->server, &z->loop, &z->rundir, argv, why);
-	zcramd_free_argv(argv);
-	if (r < 0)
-		return r;
-	z->server.child.opaque = z;
-	z->server.child.on_exit = lose;
-	return 0;
+	if (z->found != FOUND_SERVER) {
+		r = zcramd_server_argv(z, z->found == FOUND_POOL, &argv);
+		if (r < 0)
+			return say_why(why, r, "no memory");
+		line.argv = argv;
+		r = server_start(z->server, &z->loop, &z->rundir, &z->log, &line, why);
+		zcramd_free_argv(argv);
+		if (r < 0)
+			return r;
+	}
+	r = revive_watch(z);
+	if (r < 0) {
+		say_why(why, r, "the server cannot be watched: %s", strerror(-r));
+		if (z->found == FOUND_NOTHING)
+			server_stop(z->server, &z->loop);
+	}
+	return r;
 }
 
+/* The pool goes with its device; that of a server that was given up is the administrator's. */
 static int stop_server(void *context)
 {
 	struct zcramd *z = context;
+	int r, removed = 0;
 
-	return server_stop(&z->server, &z->loop, &z->rundir);
+	revive_end(z);
+	r = server_stop(z->server, &z->loop);
+	if (z->looped && !z->lost)
+		removed = pool_remove(z->device->name);
+	if (removed < 0)
+		report(LOG_WARNING, "the pool %s cannot be removed: %s", z->device->name,
+		       strerror(-removed));
+	return r < 0 ? r : removed;
+}
+
+static unsigned int request_timeout(const struct zcramd *z)
+{
+	if (!z->looped)
+		return REQUEST_TIMEOUT_NBDKIT;
+	return z->connections.count == 1 ? REQUEST_TIMEOUT_ONE : REQUEST_TIMEOUT_SEVERAL;
+}
+
+static int attach(struct zcramd *z, char **why)
+{
+	struct attach_options options = {
+		.socket = z->rundir.files[RUNDIR_NBD],
+		.connections = z->looped ? z->connections.count : zcramd_connections(z),
+		.index = z->device->nbd_index,
+		.identifier = z->identifier,
+		.timeout = request_timeout(z),
+		.dead_timeout = z->looped ? CONNECTION_TIMEOUT : 0,
+	};
+	int clients[CONF_MAX_CONNECTIONS], r;
+
+	if (!z->looped)
+		return attach_connect(&options, &z->index, why);
+	for (unsigned int i = 0; i < z->connections.count; i++)
+		clients[i] = z->connections.at[i].client;
+	r = attach_connect_sockets(&options, clients, z->device->size, SERVER_FLAGS, &z->index,
+				   why);
+	if (r == 0)
+		connections_close_clients(&z->connections);
+	return r;
 }
 
 static int start_attach(void *context, char **why)
 {
 	struct zcramd *z = context;
-	struct attach_options options = {
-		.socket = z->rundir.files[RUNDIR_NBD],
-		.connections = zcramd_connections(z),
-		.index = z->device->nbd_index,
-		.identifier = z->identifier,
-		.timeout = REQUEST_TIMEOUT,
-		.dead_timeout = CONNECTION_TIMEOUT,
-	};
 	int r;
 
-	r = attach_connect(&options, &z->index, why);
+	switch (z->found) {
+	case FOUND_SERVER:
+		return 0;
+	case FOUND_POOL:
+		r = connections_give(&z->connections, z->index, z->identifier, why);
+		z->revive.width = z->connections.count;
+		return r;
+	default:
+		break;
+	}
+	r = attach(z, why);
 	if (r < 0)
 		return r;
 	snprintf(z->path, sizeof(z->path), "/dev/nbd%d", z->index);
 	return 0;
 }
 
-/* Somebody may have detached the device, and attached it to something else. */
-static bool is_ours(const struct zcramd *z)
+bool zcramd_is_ours(const struct zcramd *z)
 {
 	char identifier[ATTACH_IDENTIFIER_SIZE];
 
@@ -168,10 +213,12 @@ static int stop_attach(void *context)
 	char *why;
 	int r = 0;
 
-	if (is_ours(z))
+	if (zcramd_is_ours(z))
 		r = release(z);
+	/* Its end is not to be answered by a new one. */
+	revive_end(z);
 	/* A device of a dead server is disconnected, and free when its last user has gone. */
-	if (r == 0 && is_ours(z)) {
+	if (r == 0 && zcramd_is_ours(z)) {
 		r = attach_disconnect(z->index, &why);
 		if (r < 0) {
 			report_lines(LOG_ERR, why);
@@ -186,6 +233,8 @@ static int start_format(void *context, char **why)
 {
 	struct zcramd *z = context;
 
+	if (z->in_use)
+		return 0;
 	return z->device->swap ? swap_format(z, why) : fs_format(z, why);
 }
 
@@ -217,13 +266,20 @@ static void remove_drop_in(const struct zcramd *z)
 static int start_use(void *context, char **why)
 {
 	struct zcramd *z = context;
-	int r;
+	int r = 0;
 
 	add_drop_in(z);
-	r = z->device->swap ? swap_on(z, why) : fs_mount(z, why);
-	if (r < 0)
+	if (!z->in_use)
+		r = z->device->swap ? swap_on(z, why) : fs_mount(z, why);
+	if (r < 0) {
 		remove_drop_in(z);
-	return r;
+		return r;
+	}
+	/* For the next zcramd, which could not tell a file system that nobody has mounted from none. */
+	r = rundir_make(&z->rundir, RUNDIR_READY);
+	if (r < 0)
+		report(LOG_WARNING, "%s: %s", z->rundir.files[RUNDIR_READY], strerror(-r));
+	return 0;
 }
 
 static int stop_use(void *context)
@@ -231,14 +287,16 @@ static int stop_use(void *context)
 	struct zcramd *z = context;
 	int r;
 
-	r = is_ours(z) ? release(z) : 0;
+	r = zcramd_is_ours(z) ? release(z) : 0;
 	remove_drop_in(z);
+	rundir_remove(&z->rundir, RUNDIR_READY);
 	return r;
 }
 
 static const struct step table[] = {
 	{"run-directory", "run directory", start_run_directory, stop_run_directory},
 	{"survey", "what is there already", start_survey, NULL},
+	{"connections", "connections", start_connections, stop_connections},
 	{"server", "server", start_server, stop_server},
 	{"attach", "attaching", start_attach, stop_attach},
 	{"format", "formatting", start_format, NULL},

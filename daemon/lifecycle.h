@@ -7,8 +7,8 @@
 #include "daemon/zcramd.h"
 
 /*
- * For Z with its configuration, names and loop, and index -1. When the server dies at any time
- * between, it is said, the device is disconnected, and Z is marked lost.
+ * For Z with its configuration, names and loop, index -1, and a server to fill in. Steps that an
+ * earlier zcramd has done are not done again. revive.h says what becomes of a server that dies.
  */
 struct steps lifecycle(struct zcramd *z);
 

@@ -25,12 +25,21 @@ static int on_reload(sd_event_source *source, const struct signalfd_siginfo *inf
 	return 0;
 }
 
+static int on_leave(sd_event_source *source, const struct signalfd_siginfo *info, void *opaque)
+{
+	struct loop *loop = opaque;
+
+	loop->leaves++;
+	return 0;
+}
+
 static int add_signals(struct loop *loop)
 {
 	const struct {
 		int signal;
 		sd_event_signal_handler_t handler;
-	} signals[] = {{SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_reload}};
+	} signals[] = {
+		{SIGTERM, on_stop}, {SIGINT, on_stop}, {SIGHUP, on_reload}, {SIGUSR2, on_leave}};
 	int r = 0;
 
 	for (size_t i = 0; i < ARRAY_SIZE(signals) && r >= 0; i++)
@@ -50,6 +59,7 @@ int loop_open(struct loop *loop)
 	sigaddset(&mask, SIGTERM);
 	sigaddset(&mask, SIGINT);
 	sigaddset(&mask, SIGHUP);
+	sigaddset(&mask, SIGUSR2);
 	sigaddset(&mask, SIGCHLD);
 	sigprocmask(SIG_BLOCK, &mask, NULL);
 	signal(SIGPIPE, SIG_IGN);

@@ -19,10 +19,11 @@ struct loop {
 	sd_event *event;
 	unsigned int stops;   /* SIGTERM and SIGINT so far */
 	unsigned int reloads; /* SIGHUP not answered yet */
+	unsigned int leaves;  /* SIGUSR2 so far */
 };
 
 /*
- * Take over SIGTERM, SIGINT, SIGHUP and SIGCHLD, and answer the service manager's watchdog. A
+ * Take over SIGTERM, SIGINT, SIGHUP, SIGUSR2 and SIGCHLD, and answer the service manager's watchdog. A
  * negative errno.
  */
 int loop_open(struct loop *loop);

@@ -15,6 +15,12 @@
 
 #define EXIT_USAGE 2
 
+/* The server where there is no other; also what --server= is for it. */
+#define NBDKIT "nbdkit"
+#ifndef ZCRAM_SERVER_PATH
+#define ZCRAM_SERVER_PATH NBDKIT
+#endif
+
 static const char usage[] =
 	"Usage: zcramd [OPTION...] NAME\n"
 	"Serve the device NAME of zcram.conf, such as zcram0, as swap or as a file system, until\n"
@@ -22,6 +28,8 @@ static const char usage[] =
 	"\n"
 	"      --check       read the configuration, print what would be done, and exit\n"
 	"      --root=DIR    read the configuration below DIR\n"
+	"      --server=PATH the server: zcram-server, or nbdkit, which has no successor when it\n"
+	"                    dies (default: " ZCRAM_SERVER_PATH ")\n"
 	"      --plugin=NAME the plugin for nbdkit to load, a name or path (default: zcram)\n"
 	"  -h, --help        print this and exit\n"
 	"  -V, --version     print the version and exit\n"
@@ -29,7 +37,7 @@ static const char usage[] =
 	"See zcramd(8).\n";
 
 struct arguments {
-	const char *name, *root, *plugin;
+	const char *name, *root, *server, *plugin;
 	bool check;
 };
 
@@ -42,11 +50,15 @@ __attribute__((noreturn)) static void fail_usage(const char *text, const char *s
 static struct arguments parse_arguments(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"check", no_argument, NULL, 'c'},	  {"root", required_argument, NULL, 'r'},
-		{"plugin", required_argument, NULL, 'p'}, {"help", no_argument, NULL, 'h'},
-		{"version", no_argument, NULL, 'V'},	  {NULL, 0, NULL, 0},
+		{"check", no_argument, NULL, 'c'},
+		{"root", required_argument, NULL, 'r'},
+		{"server", required_argument, NULL, 's'},
+		{"plugin", required_argument, NULL, 'p'},
+		{"help", no_argument, NULL, 'h'},
+		{"version", no_argument, NULL, 'V'},
+		{NULL, 0, NULL, 0},
 	};
-	struct arguments arguments = {.plugin = "zcram"};
+	struct arguments arguments = {.server = ZCRAM_SERVER_PATH, .plugin = "zcram"};
 	int option;
 
 	while ((option = getopt_long(argc, argv, "hV", options, NULL)) >= 0) {
@@ -56,6 +68,9 @@ static struct arguments parse_arguments(int argc, char **argv)
 			break;
 		case 'r':
 			arguments.root = optarg;
+			break;
+		case 's':
+			arguments.server = optarg;
 			break;
 		case 'p':
 			arguments.plugin = optarg;
@@ -103,7 +118,14 @@ static int prepare(struct zcramd *z, const struct arguments *arguments)
 	char *why = NULL;
 	int r;
 
-	*z = (struct zcramd){.root = arguments->root, .plugin = arguments->plugin, .index = -1};
+	*z = (struct zcramd){
+		.root = arguments->root,
+		.server_path = arguments->server,
+		.plugin = arguments->plugin,
+		.looped = strcmp(arguments->server, NBDKIT) != 0,
+		.server = &z->servers[0],
+		.index = -1,
+	};
 	r = conf_host_get(NULL, &z->host);
 	if (r < 0) {
 		report(LOG_ERR, "/proc/meminfo: %s", strerror(-r));
@@ -127,7 +149,15 @@ static int prepare(struct zcramd *z, const struct arguments *arguments)
 	return 0;
 }
 
-static void serve(struct zcramd *z)
+/* May another zcramd go on from here? Nothing is under way that only we know of. */
+static bool may_leave(const struct zcramd *z)
+{
+	return z->loop.leaves > 0 && z->loop.stops == 0 && z->server->serves &&
+	       z->server->child.running;
+}
+
+/* True: it is to be left as it is; false: it is to end. */
+static bool serve(struct zcramd *z)
 {
 	report_step(NULL);
 	report(LOG_NOTICE, "%s is %s%s", z->path, z->device->swap ? "swap" : "a file system",
@@ -135,13 +165,16 @@ static void serve(struct zcramd *z)
 	if (z->device->swap)
 		protect_advise(NULL);
 	report_notify("READY=1\nSTATUS=%s is served as %s", z->device->name, z->path);
-	while (z->loop.stops == 0 && !z->lost) {
+	while (z->loop.stops == 0 && !z->lost && !z->revive.failing) {
+		if (may_leave(z))
+			return true;
 		loop_turn(&z->loop, UINT64_MAX);
-		if (z->loop.reloads > 0 && !z->lost) {
+		if (z->loop.reloads > 0 && !z->lost && z->server->serves) {
 			z->loop.reloads = 0;
 			zcramd_reload(z);
 		}
 	}
+	return false;
 }
 
 /* The device's whole life. A negative errno: it was not what it should be. */
@@ -165,11 +198,15 @@ static int live(struct zcramd *z)
 		free(why);
 		return r;
 	}
-	serve(z);
+	if (serve(z)) {
+		report(LOG_NOTICE, "%s and its server, pid %d, are left to the next zcramd",
+		       z->path, (int)z->server->child.pid);
+		return 0;
+	}
 	report_notify("STOPPING=1");
 	r = steps_stop(&steps);
 	report_step(NULL);
-	if (z->lost)
+	if (z->lost || z->revive.failing)
 		return -EIO;
 	if (r == 0)
 		report(LOG_NOTICE, "stopped");
@@ -189,7 +226,7 @@ static int run(struct zcramd *z)
 		report(LOG_ERR, "not root: attaching a device takes root");
 		return -EPERM;
 	}
-	protect_self();
+	protect_self(z->device->swap);
 	r = loop_open(&z->loop);
 	if (r < 0) {
 		report(LOG_ERR, "no event loop: %s", strerror(-r));

@@ -70,6 +70,13 @@ int output_open(struct output *output, struct loop *loop, int fd, void (*on_line
 	return r < 0 ? r : 0;
 }
 
+void output_forget(struct output *output)
+{
+	output_drain(output);
+	output->len = 0;
+	output->all[0] = output->last[0] = '\0';
+}
+
 void output_close(struct output *output)
 {
 	if (output->source == NULL)

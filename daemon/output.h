@@ -23,6 +23,9 @@ struct output {
 int output_open(struct output *output, struct loop *loop, int fd,
 		void (*on_line)(const char *line));
 
+/* Forget what has come, for what comes next is somebody else's. */
+void output_forget(struct output *output);
+
 /* Read what is there by now. */
 void output_drain(struct output *output);
 

@@ -24,8 +24,8 @@
 #define LEAST_THREADS 4
 #define MOST_THREADS  16
 
-/* nbdkit and its options, control=, name=, and the NULL behind. */
-#define FIXED_ARGUMENTS 9
+/* A program and its options, control=, name=, pool= and its like, and the NULL behind. */
+#define FIXED_ARGUMENTS (10 + CONF_MAX_CONNECTIONS)
 
 /*
  * Swap has one: the kernel receives on each by a work item that never ends (nbd's recv_work). When it
@@ -73,36 +73,88 @@ __attribute__((format(printf, 2, 3))) static int add(char ***at, const char *for
 	return 0;
 }
 
-static int add_all(const struct zcramd *z, char *const parameters[], char **at)
+static int add_nbdkit(const struct zcramd *z, char ***at)
 {
 	const struct rundir *dir = &z->rundir;
 	int r;
 
-	r = add(&at, "nbdkit");
-	r = r < 0 ? r : add(&at, "--foreground");
-	r = r < 0 ? r : add(&at, "--unix=%s", dir->files[RUNDIR_NBD]);
-	r = r < 0 ? r : add(&at, "--pidfile=%s", dir->files[RUNDIR_PID]);
-	r = r < 0 ? r : add(&at, "--threads=%u", zcramd_threads(z));
-	r = r < 0 ? r : add(&at, "%s", z->plugin);
-	for (size_t i = 0; r == 0 && parameters[i] != NULL; i++)
-		r = add(&at, "%s", parameters[i]);
-	r = r < 0 ? r : add(&at, "control=%s", dir->files[RUNDIR_CONTROL]);
+	r = add(at, "nbdkit");
+	r = r < 0 ? r : add(at, "--foreground");
+	r = r < 0 ? r : add(at, "--unix=%s", dir->files[RUNDIR_NBD]);
+	r = r < 0 ? r : add(at, "--pidfile=%s", dir->files[RUNDIR_PID]);
+	r = r < 0 ? r : add(at, "--threads=%u", zcramd_threads(z));
+	return r < 0 ? r : add(at, "%s", z->plugin);
+}
+
+static int add_zcram_server(const struct zcramd *z, char ***at)
+{
+	int r;
+
+	r = add(at, "%s", z->server_path);
+	r = r < 0 ? r : add(at, "--pidfile=%s", z->rundir.files[RUNDIR_PID]);
+	if (r == 0 && z->device->threads > 0)
+		r = add(at, "--threads=%u", z->device->threads);
+	for (unsigned int i = 0; r == 0 && i < z->connections.count; i++) {
+		const struct connection *c = &z->connections.at[i];
+
+		r = add(at, "--connection=%d,%d,%d", c->memory, c->ring, c->server);
+	}
+	for (unsigned int i = 0; r == 0 && z->connections.count == 0 && i < zcramd_connections(z);
+	     i++)
+		r = add(at, "--connection=REGION,RING,SOCKET");
+	return r;
+}
+
+/* A pool knows its size; and where it has gone, none is to be made in its place. */
+static bool is_unsaid(const char *parameter, bool again)
+{
+	return again && strncmp(parameter, "size=", strlen("size=")) == 0;
+}
+
+static int add_all(const struct zcramd *z, char *const parameters[], bool again, char **at)
+{
+	int r = z->looped ? add_zcram_server(z, &at) : add_nbdkit(z, &at);
+
+	for (size_t i = 0; r == 0 && parameters[i] != NULL; i++) {
+		if (!is_unsaid(parameters[i], again))
+			r = add(&at, "%s", parameters[i]);
+	}
+	/* The pool outlives every end of a server, and is removed by us. */
+	if (r == 0 && z->looped)
+		r = add(&at, "pool=%s", z->device->name);
+	if (r == 0 && z->looped)
+		r = add(&at, "pool-at-exit=keep");
+	r = r < 0 ? r : add(&at, "control=%s", z->rundir.files[RUNDIR_CONTROL]);
 	return r < 0 ? r : add(&at, "name=%s", z->device->name);
 }
 
-int zcramd_server_argv(const struct zcramd *z, char ***ret_argv)
+/* The settings in force, as far as the files say them. */
+static struct conf_device settings(const struct zcramd *z)
 {
+	const struct conf_device *last = z->device;
+
+	if (z->reloaded != NULL)
+		last = conf_find(z->reloaded, z->device->name);
+	return *last;
+}
+
+int zcramd_server_argv(const struct zcramd *z, bool again, char ***ret_argv)
+{
+	struct conf_device device = settings(z);
 	char **parameters, **argv;
 	size_t count = 0;
 	int r;
 
-	r = conf_parameters(z->device, &parameters);
+	/* What it does by itself may be what it dies of. */
+	if (z->revive.failing)
+		device.compact = CONF_COMPACT_OFF;
+	r = conf_parameters(&device, &parameters);
 	if (r < 0)
 		return r;
 	while (parameters[count] != NULL)
 		count++;
 	argv = calloc(count + FIXED_ARGUMENTS, sizeof(*argv));
-	r = argv ? add_all(z, parameters, argv) : -ENOMEM;
+	r = argv ? add_all(z, parameters, again, argv) : -ENOMEM;
 	conf_free_parameters(parameters);
 	if (r < 0) {
 		zcramd_free_argv(argv);
@@ -135,14 +187,14 @@ int zcramd_print_plan(const struct zcramd *z)
 		printf("nothing: %s\n", z->device->why_not);
 		return 0;
 	}
-	r = zcramd_server_argv(z, &argv);
+	r = zcramd_server_argv(z, false, &argv);
 	if (r < 0)
 		return r;
 	for (size_t i = 0; argv[i] != NULL; i++)
 		printf("%s%s", i > 0 ? " " : "", argv[i]);
 	printf("\n");
 	zcramd_free_argv(argv);
-	printf("attach %s to ", z->rundir.files[RUNDIR_NBD]);
+	printf("attach %s to ", z->looped ? "them" : z->rundir.files[RUNDIR_NBD]);
 	if (z->device->nbd_index >= 0)
 		printf("/dev/nbd%d", z->device->nbd_index);
 	else

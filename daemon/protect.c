@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "common/os.h"
 #include "daemon/report.h"
 
 #ifndef PR_SET_IO_FLUSHER
@@ -30,7 +31,7 @@ static int write_text(const char *path, const char *text)
 	return r;
 }
 
-void protect_self(void)
+void protect_self(bool urgent)
 {
 	int r;
 
@@ -45,6 +46,11 @@ void protect_self(void)
 		       "the OOM killer may take zcramd and its server: %s: %s: it takes "
 		       "CAP_SYS_RESOURCE",
 		       OOM_SCORE_ADJ, strerror(-r));
+	r = urgent ? os_thread_urgent(true) : 0;
+	if (r < 0)
+		report(LOG_WARNING,
+		       "zcramd has no real-time policy: %s: it takes CAP_SYS_NICE or ulimit -r 1",
+		       strerror(-r));
 }
 
 /* The first character of a small file below ROOT; '\0': it cannot be read. */

@@ -15,8 +15,9 @@
 #include "daemon/why.h"
 
 static const char *const names[RUNDIR_FILES] = {
-	[RUNDIR_LOCK] = "lock", [RUNDIR_NBD] = "nbd.sock", [RUNDIR_CONTROL] = "control",
-	[RUNDIR_LOG] = "log",	[RUNDIR_PID] = "pid",
+	[RUNDIR_LOCK] = "lock",	  [RUNDIR_NBD] = "nbd.sock", [RUNDIR_CONTROL] = "control",
+	[RUNDIR_LOG] = "log",	  [RUNDIR_PID] = "pid",	     [RUNDIR_SERVER] = "server",
+	[RUNDIR_READY] = "ready",
 };
 
 static const char *base(void)
@@ -134,6 +135,16 @@ int rundir_lock(struct rundir *dir, char **why)
 	if (r < 0)
 		rmdir(dir->path);
 	return r;
+}
+
+int rundir_make(const struct rundir *dir, enum rundir_file file)
+{
+	int fd = open(dir->files[file], O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd < 0)
+		return -errno;
+	close(fd);
+	return 0;
 }
 
 int rundir_remove(const struct rundir *dir, enum rundir_file file)

@@ -7,6 +7,8 @@
  *	control		its control socket
  *	log		a pipe of what it writes
  *	pid		its process id, written when it is about to serve
+ *	server		locked by each server while it lives
+ *	ready		there while the device is in use as configured
  */
 #ifndef ZCRAM_DAEMON_RUNDIR_H
 #define ZCRAM_DAEMON_RUNDIR_H
@@ -22,6 +24,8 @@ enum rundir_file {
 	RUNDIR_CONTROL,
 	RUNDIR_LOG,
 	RUNDIR_PID,
+	RUNDIR_SERVER,
+	RUNDIR_READY,
 	RUNDIR_FILES,
 };
 
@@ -39,6 +43,9 @@ int rundir_init(struct rundir *dir, const char *name, char **why);
  * zcramd has it. Files that a dead one has left stay.
  */
 int rundir_lock(struct rundir *dir, char **why);
+
+/* Make one, empty. */
+int rundir_make(const struct rundir *dir, enum rundir_file file);
 
 /* Remove one file, if it is there. */
 int rundir_remove(const struct rundir *dir, enum rundir_file file);

@@ -103,7 +103,8 @@ bool link_was_served(const struct link *link)
 	return stats.requests > 0;
 }
 
-enum link_opened link_open(struct link *link, struct device *device, int changed)
+enum link_opened link_open(struct link *link, struct device *device, unsigned int threads,
+			   int changed)
 {
 	struct nbd_loop_options options = {
 		.region = link->region,
@@ -114,6 +115,7 @@ enum link_opened link_open(struct link *link, struct device *device, int changed
 		.ops = &ops,
 		.opaque = device,
 		.inline_read = INLINE_READ,
+		.workers = threads,
 	};
 	const char *why;
 	int r = nbd_loop_new(&options, &link->loop, &why);

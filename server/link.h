@@ -45,8 +45,12 @@ enum link_opened {
 	LINK_FAILED,  /* none can, by this process */
 };
 
-/* Have a loop for requests to DEVICE: take up what a server before has left. CHANGED: as above. */
-enum link_opened link_open(struct link *link, struct device *device, int changed);
+/*
+ * Have a loop for requests to DEVICE, with so many threads that execute them (0: as the loop likes):
+ * take up what a server before has left. CHANGED: as above.
+ */
+enum link_opened link_open(struct link *link, struct device *device, unsigned int threads,
+			   int changed);
 
 /* Serve, in a thread of its own. 0 or -1. */
 int link_run(struct link *link);

@@ -163,7 +163,7 @@ static int open_links(struct server *s)
 	unsigned int open = 0;
 
 	for (unsigned int i = 0; i < s->nr_links; i++) {
-		switch (link_open(&s->links[i], s->serve.device, s->changed)) {
+		switch (link_open(&s->links[i], s->serve.device, s->options.threads, s->changed)) {
 		case LINK_OPEN:
 			open++;
 			break;

@@ -11,17 +11,19 @@
 #include <unistd.h>
 
 #include "common/util.h"
+#include "nbd/loop.h"
 #include "serve/say.h"
 
 static const char usage[] =
-	"usage: zcram-server [--pidfile=FILE] [--wait] --connection=REGION,RING,SOCKET...\n"
-	"                    KEY=VALUE...\n"
+	"usage: zcram-server [--pidfile=FILE] [--threads=N] [--wait]\n"
+	"                    --connection=REGION,RING,SOCKET... KEY=VALUE...\n"
 	"\n"
 	"Serve a compressed RAM disk on connections that were prepared by another program, which\n"
 	"keeps them: descriptors of their memory, io_uring and socket.\n"
 	"\n"
 	"--connection=REGION,RING,SOCKET  Three descriptors; once for each connection.\n"
 	"--pidfile=FILE         Write the process id there when about to serve.\n"
+	"--threads=N            Threads for each connection that execute requests.\n"
 	"--wait                 Take over from another server, when it gives its pool up or ends.\n"
 	"--help, --version      Print this, or the version.\n"
 	"\n" PARAMS_HELP;
@@ -145,6 +147,23 @@ static int add_connection(struct options *options, const char *text)
 	return 0;
 }
 
+static int set_threads(struct options *options, const char *text)
+{
+	char *end;
+	unsigned long n;
+
+	errno = 0;
+	n = strtoul(text, &end, 10);
+	if (*text < '0' || *text > '9' || *end != '\0' || errno != 0 || n < 1 ||
+	    n > NBD_WORKERS_MAX) {
+		say_error("--threads=%s: not a number of threads: give 1 to %d", text,
+			  NBD_WORKERS_MAX);
+		return -1;
+	}
+	options->threads = (unsigned int)n;
+	return 0;
+}
+
 /* Parameters. */
 
 static int add_parameter(struct params *params, char *text)
@@ -172,11 +191,12 @@ static int complete(const struct options *options, struct params *params)
 	return params_complete(params);
 }
 
-enum { CONNECTION = 1, PIDFILE, WAIT, HELP, VERSION };
+enum { CONNECTION = 1, PIDFILE, THREADS, WAIT, HELP, VERSION };
 
 static const struct option long_options[] = {
 	{"connection", required_argument, NULL, CONNECTION},
 	{"pidfile", required_argument, NULL, PIDFILE},
+	{"threads", required_argument, NULL, THREADS},
 	{"wait", no_argument, NULL, WAIT},
 	{"help", no_argument, NULL, HELP},
 	{"version", no_argument, NULL, VERSION},
@@ -191,6 +211,8 @@ static enum options_result take(int option, const char *given, struct options *o
 	case PIDFILE:
 		options->pidfile = optarg;
 		return OPTIONS_OK;
+	case THREADS:
+		return set_threads(options, optarg) < 0 ? OPTIONS_WRONG : OPTIONS_OK;
 	case WAIT:
 		options->wait = true;
 		return OPTIONS_OK;
@@ -204,8 +226,9 @@ static enum options_result take(int option, const char *given, struct options *o
 		say_error("%s: it takes a value", given);
 		return OPTIONS_WRONG;
 	default:
-		say_error("%s: not an option: give --connection, --pidfile, --wait, --help or "
-			  "--version",
+		say_error("%s: not an option: give --connection, --pidfile, --threads, --wait, "
+			  "--help "
+			  "or --version",
 			  given);
 		return OPTIONS_WRONG;
 	}

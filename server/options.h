@@ -12,7 +12,8 @@
 #define OPTIONS_CONNECTIONS_MAX 64
 
 struct options {
-	const char *pidfile; /* NULL: none */
+	const char *pidfile;  /* NULL: none */
+	unsigned int threads; /* of each connection that execute requests; 0: as the loop likes */
 	bool wait;
 	/* By the numbers that were given: open, each once, and of the right kind. */
 	struct control_descriptors connections[OPTIONS_CONNECTIONS_MAX];

@@ -48,11 +48,23 @@ gives 1 '/etc/zcram.conf:3: [zcram0] colour' zcram0
 gives 1 '/etc/zcram.conf:4: [zcram0] compression-algorithm = zstd(level=99): no such level' zcram0
 
 conf '[zcram0]' 'zram-size = 1024' 'connections = 3' 'threads = 2' 'device = nbd9'
-gives 0 "nbdkit --foreground --unix=$ZCRAM_RUN_DIR/zcram0/nbd.sock" --check zcram0
+gives 0 "nbdkit --foreground --unix=$ZCRAM_RUN_DIR/zcram0/nbd.sock" --check --server=nbdkit zcram0
 grep -q -- ' --threads=2 zcram size=1G .* name=zcram0$' "$dir/said"
-grep -q 'to /dev/nbd9 by 3 connections as zcram:zcram0' "$dir/said"
+grep -q "^attach $ZCRAM_RUN_DIR/zcram0/nbd.sock to /dev/nbd9 by 3 connections as zcram:zcram0" "$dir/said"
 grep -q '^swapon --priority 100 --options discard ' "$dir/said"
-gives 0 ' ./x.so size=1G' --check --plugin=./x.so zcram0
+! grep -q ' pool=' "$dir/said" || fail "a pool without a server that can be brought back"
+gives 0 ' ./x.so size=1G' --check --server=nbdkit --plugin=./x.so zcram0
+if [ -n "${ZCRAM_LOOP-}" ]; then
+	gives 0 "/x/server --pidfile=$ZCRAM_RUN_DIR/zcram0/pid --threads=2 --connection=REGION,RING,SOCKET" \
+		--check --server=/x/server zcram0
+	equal=$(grep -o -- ' --connection=REGION,RING,SOCKET' "$dir/said" | wc -l)
+	[ "$equal" -eq 3 ] || fail "$equal connections instead of 3"
+	grep -q ' size=1G .* pool=zcram0 pool-at-exit=keep control=.* name=zcram0$' "$dir/said"
+	grep -q '^attach them to /dev/nbd9 by 3 connections as zcram:zcram0' "$dir/said"
+	gives 0 '/zcram/zcram-server --pidfile=' --check zcram0
+else
+	gives 0 'nbdkit --foreground' --check zcram0
+fi
 conf '[zcram0]' 'fs-type = ext4' 'mount-point = /srv/x y'
 gives 0 'mkfs.ext4' --check zcram0
 grep -q '^mount -t ext4 -o discard /dev/nbdN /srv/x y$' "$dir/said"

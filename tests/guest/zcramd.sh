@@ -10,6 +10,7 @@ mkdir /sys/fs/cgroup/squeezed
 run=/run/zcram/zcram0
 mkdir -p /etc
 zcramd= # its process id
+zcramd_options=()
 load=   # that of a program that uses the device
 
 # Write the configuration: conf LINE...
@@ -29,7 +30,7 @@ launch() {
 	: >"$dir/log"
 	{
 		status=0
-		NOTIFY_SOCKET=$dir/notify zcramd zcram0 2>>"$dir/log" 5<&- &
+		NOTIFY_SOCKET=$dir/notify zcramd "${zcramd_options[@]}" zcram0 2>>"$dir/log" 5<&- &
 		echo "pid $!" >&5
 		wait $! || status=$?
 		# What it said last comes before.
@@ -89,9 +90,100 @@ push_out() {
 	done
 }
 
+# Have reads of the device measured from now on.
+start_probe() {
+	rm -f "$dir/probe"
+	mkfifo "$dir/probe"
+	exec 6<>"$dir/probe"
+	probe "$nbd" >&6 5<&- &
+	probe=$!
+	until_probe_says ready >/dev/null
+}
+
+# The longest of its reads since it was asked last, in milliseconds.
+longest() {
+	local said
+
+	kill -USR1 "$probe"
+	said=$(until_probe_says 'longest *')
+	said=${said#longest }
+	echo "${said% of *}"
+}
+
+until_probe_says() {
+	local said
+
+	read -r -t 120 -u 6 said || fail "no read of $nbd is answered"
+	# shellcheck disable=SC2053
+	[[ $said == $1 ]] || fail "the probe says $said"
+	echo "$said"
+}
+
+stop_probe() {
+	local status=0
+
+	kill -TERM "$probe"
+	wait "$probe" || status=$?
+	equal "status of the probe" "$status" 0
+}
+
+# Pages that were swapped so far, out and in.
+pages_swapped() {
+	awk '$1 == "pswpout" || $1 == "pswpin" { pages += $2 } END { print pages }' /proc/vmstat
+}
+
+# Return when another COUNT have been, by the load: await_swapping COUNT
+await_swapping() {
+	local from
+
+	from=$(pages_swapped)
+	until [ $(($(pages_swapped) - from)) -ge "$1" ]; do
+		[ -e "/proc/$load/stat" ] || fail "the load has ended"
+		sleep 0.1
+	done
+}
+
+# Kill the server, and return when another serves, as $server.
+kill_server() {
+	local old=$server
+
+	kill -KILL "$old"
+	until grep -q "(pid $old) has ended (.*): pid [0-9]* goes on" "$dir/log"; do
+		[ -e "/proc/$zcramd" ] || fail "zcramd has ended"
+		sleep 0.1
+	done
+	server=$(cat "$run/pid")
+	[ "$server" != "$old" ] || fail "it is the same"
+}
+
+# How long servers were gone, as zcramd says: the longest time, in milliseconds
+longest_gone() {
+	sed -n 's/.* goes on after \([0-9]*\) ms.*/\1/p' "$dir/log" | sort -n | tail -n 1
+}
+
+# The load is to check all it has, and end.
+end_load() {
+	local status=0
+
+	kill -TERM "$load"
+	wait "$load" || status=$?
+	equal "status of the load" "$status" 0
+}
+
+# The kernel has noticed nothing.
+kernel_silent() {
+	! dmesg | grep -E 'block nbd|I/O error|-error on swap' || fail "the kernel has noticed"
+}
+
 # A line of the log must contain TEXT: logged TEXT
 logged() {
 	grep -qF -- "$1" "$dir/log" || fail "the log does not say \"$1\""
+}
+
+# There is no shared memory of a pool, nor its semaphore.
+no_pool() {
+	[ "$(wc -l </proc/sysvipc/shm)" -eq 1 ] || fail "a pool is left: $(cat /proc/sysvipc/shm)"
+	[ "$(wc -l </proc/sysvipc/sem)" -eq 1 ] || fail "a semaphore is left: $(cat /proc/sysvipc/sem)"
 }
 
 # Nothing may be left of it.
@@ -99,6 +191,8 @@ nothing_left() {
 	[ ! -e "$run" ] || fail "$run is left: $(ls "$run")"
 	[ "$(wc -l </proc/swaps)" -eq 1 ] || fail "swap is left: $(cat /proc/swaps)"
 	! pgrep -x nbdkit || fail "nbdkit is left"
+	! pgrep -x zcram-server || fail "zcram-server is left"
+	no_pool
 	[ ! -e /sys/block/nbd0/pid ] || fail "nbd0 is still attached"
 }
 

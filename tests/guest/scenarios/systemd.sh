@@ -7,7 +7,7 @@
 # Image: systemd
 # Append: SYSTEMD_COLORS=0
 # Memory: 256
-# Limit: 400
+# Limit: 590
 # Kernels: 6.12
 . "$(dirname "$0")/lib.sh"
 
@@ -188,13 +188,47 @@ says "algorithm: lz4" zcramctl stat zcram0 || fail "a mistake was put in force"
 equal "the state after a mistake" "$(property $unit ActiveState)" active
 sed -i 's/= lz5$/= lz4/' /etc/zcram.conf
 
-# --- An upgrade leaves it all as it is.
+# --- Another zcramd takes over what it finds, and the swap is never off: after a restart, an upgrade, and
+# when it is killed; and the server is brought back.
 
+# taken_over WHAT: by another zcramd, with the same server
+taken_over() {
+	local old=$zcramd
+
+	until [ "$(property $unit ActiveState)" = active ] && [ "$(property $unit MainPID)" -ne "$old" ]; do
+		[ "$(property $unit ActiveState)" != failed ] || fail "after $1, $unit has failed"
+		sleep 0.2
+	done
+	zcramd=$(property $unit MainPID)
+	equal "the server after $1" "$(cat $run/pid)" "$server"
+	equal "swaps after $1" "$(wc -l </proc/swaps)" 2
+	check_process "$zcramd"
+	check_process "$server"
+}
+
+swapload 60 1 1000 &
+load=$!
+systemctl restart $unit
+taken_over "a restart"
 mount -t tmpfs tmpfs /var/lib/dpkg/updates # what dpkg writes there it writes often
+# dpkg does not know of it yet: the first time it is new, and nothing is restarted.
+dpkg -i /usr/lib/zcram-tests/zcram.deb >/run/dpkg 2>&1 || fail "dpkg: $(cat /run/dpkg)"
+equal "zcramd after an installation" "$(property $unit MainPID)" "$zcramd"
 dpkg -i /usr/lib/zcram-tests/zcram.deb >/run/dpkg 2>&1 || fail "dpkg: $(cat /run/dpkg)"
 umount /var/lib/dpkg/updates
-equal "zcramd after an upgrade" "$(property $unit MainPID)" "$zcramd"
-equal "the server after an upgrade" "$(cat $run/pid)" "$server"
+taken_over "an upgrade"
+kill -KILL "$zcramd"
+taken_over "a kill"
+kill -KILL "$server"
+until [ "$(cat $run/pid)" -ne "$server" ]; do
+	sleep 0.2
+done
+logged $unit "the server (pid $server) has ended (killed by signal 9 (Killed)): pid "
+server=$(cat $run/pid)
+check_process "$server"
+kill -TERM $load
+wait $load || fail "the load's memory is not what it was"
+equal "the number of restarts" "$(property $unit NRestarts)" 1
 
 # --- Stop while a service's memory is swapped out: all of it is read back.
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: BSD-3-Clause
-# Description: what zcramd says when it cannot start, that it leaves nothing behind then, and that it
-# clears away what a zcramd which was killed has left.
+# Description: what zcramd says when it cannot start, that it leaves nothing behind then, and what it does
+# when somebody has detached its device.
 # Memory: 256
 # Limit: 200
 # The kernel may say: block nbd0: Receive control failed
@@ -55,7 +55,9 @@ equal "nbdkit" "$(pgrep -x nbdkit)" "$server"
 [ ! -e "$run" ] || fail "$run is left"
 nbd-client -d /dev/nbd5
 stop
-refused "server: nbdkit: exit status 1: nbdkit: error: cannot open plugin 'nonesuch'" zcramd --plugin=nonesuch zcram0
+refused "server: nbdkit: exit status 1: nbdkit: error: cannot open plugin 'nonesuch'" zcramd --server=nbdkit --plugin=nonesuch zcram0
+nothing_left
+refused 'server: /nonesuch: cannot be run: No such file or directory' zcramd --server=/nonesuch zcram0
 nothing_left
 refused 'mkfs.nonesuch: cannot be run: No such file or directory' env \
 	sh -c 'printf "fs-type = nonesuch\n" >>/etc/zcram.conf; exec zcramd zcram0'
@@ -107,23 +109,26 @@ logged 'vm.watermark_boost_factor is not 0'
 stop_zcramd
 nothing_left
 
-# A zcramd that was killed: its server goes on, and must be ended by hand.
+# A server whose device somebody has detached is of no use.
 start
 old=$server
 kill -KILL "$zcramd"
 ends 137
-equal "process" "$(pgrep -x nbdkit)" "$old"
-refused "survey: a server of an earlier zcramd is still running, pid $old"
-kill -KILL "$old"
-while [ -e "/proc/$old" ]; do
-	sleep 0.1
-done
-refused 'survey: /dev/nbd0 is left from an earlier zcramd, without a server, and is in use as swap'
-swapoff /dev/nbd0
-for file in nbd.sock control log pid; do
-	[ -e "$run/$file" ] || fail "$file is not left from the killed one"
-done
+swapoff "$nbd"
+kill -STOP "$old"
+nbd-client -d "$nbd"
+kill -CONT "$old"
 start
-logged '/dev/nbd0 was left from an earlier zcramd: detached'
+stop_zcramd
+nothing_left
+
+# Nor is zcramd then.
+start
+swapoff "$nbd"
+nbd-client -d "$nbd"
+ends 1
+logged 'somebody has detached the device'
+start
+logged 'the pool zcram0 was left from an earlier server: removed'
 stop_zcramd
 nothing_left
