@@ -260,23 +260,6 @@ static int make_request(const char *command, struct json_object *arguments,
 	return 0;
 }
 
-/* Ask and hear, in one deadline. Whatever fails here leaves the connection of no use. */
-static int exchange(struct control_client *c, const char *text, size_t len, int fd, size_t *ret_len)
-{
-	uint64_t deadline = deadline_of(c);
-	int r;
-
-	r = send_all(c, text, len, fd, deadline);
-	if (r == 0)
-		r = send_all(c, "\n", 1, -1, deadline);
-	if (fd >= 0)
-		close(fd);
-	/* A server that takes no more may have said why. */
-	if (r == 0 || r == -EPIPE || r == -ECONNRESET)
-		r = receive(c, deadline, ret_len);
-	return r;
-}
-
 static int give_error(const struct control_error *error, char **ret_message)
 {
 	if (ret_message != NULL)
@@ -284,25 +267,45 @@ static int give_error(const struct control_error *error, char **ret_message)
 	return -error->number;
 }
 
-int control_call_with(struct control_client *c, const char *command, struct json_object *arguments,
-		      int fd, struct json_object **ret_result, char **ret_message)
+/*
+ * FD, if there is one, goes with it, and is closed. Whatever fails on the way leaves the connection of
+ * no use.
+ */
+static int send_request(struct control_client *c, const char *command,
+			struct json_object *arguments, int fd, uint64_t deadline)
 {
 	struct json_object *request;
-	struct control_error error;
 	const char *text;
 	size_t len;
 	int r;
 
-	if (ret_message != NULL)
-		*ret_message = NULL;
 	r = c->broken ? -ENOTCONN : make_request(command, arguments, &request, &text, &len);
 	if (r < 0) {
 		if (fd >= 0)
 			close(fd);
 		return r;
 	}
-	r = exchange(c, text, len, fd, &len);
+	r = send_all(c, text, len, fd, deadline);
+	if (r == 0)
+		r = send_all(c, "\n", 1, -1, deadline);
+	if (fd >= 0)
+		close(fd);
 	json_object_put(request);
+	/* A server that takes no more may have said why. */
+	if (r == -EPIPE || r == -ECONNRESET)
+		r = 0;
+	c->broken = r < 0;
+	return r;
+}
+
+static int receive_answer(struct control_client *c, uint64_t deadline,
+			  struct json_object **ret_result, char **ret_message)
+{
+	struct control_error error;
+	size_t len = 0;
+	int r;
+
+	r = receive(c, deadline, &len);
 	if (r == 0)
 		r = control_parse_answer(c->buf, len, ret_result, &error);
 	if (r > 0)
@@ -315,4 +318,33 @@ int control_call(struct control_client *c, const char *command, struct json_obje
 		 struct json_object **ret_result, char **ret_message)
 {
 	return control_call_with(c, command, arguments, -1, ret_result, ret_message);
+}
+
+int control_call_with(struct control_client *c, const char *command, struct json_object *arguments,
+		      int fd, struct json_object **ret_result, char **ret_message)
+{
+	uint64_t deadline = deadline_of(c);
+	int r;
+
+	if (ret_message != NULL)
+		*ret_message = NULL;
+	r = send_request(c, command, arguments, fd, deadline);
+	return r < 0 ? r : receive_answer(c, deadline, ret_result, ret_message);
+}
+
+int control_send(struct control_client *c, const char *command, struct json_object *arguments)
+{
+	return send_request(c, command, arguments, -1, deadline_of(c));
+}
+
+int control_receive(struct control_client *c, struct json_object **ret_result, char **ret_message)
+{
+	if (ret_message != NULL)
+		*ret_message = NULL;
+	return c->broken ? -ENOTCONN : receive_answer(c, deadline_of(c), ret_result, ret_message);
+}
+
+int control_fd(const struct control_client *c)
+{
+	return c->fd;
 }

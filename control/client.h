@@ -50,4 +50,14 @@ int control_call_with(struct control_client *client, const char *command,
 		      struct json_object *arguments, int fd, struct json_object **ret_result,
 		      char **ret_message);
 
+/*
+ * The same in two halves, for who has other things to wait for between them: send a command; and, when
+ * control_fd() can be read from, take its answer. Both wait as control_call() does, which is to say
+ * not at all for what is short and there.
+ */
+int control_send(struct control_client *client, const char *command, struct json_object *arguments);
+int control_receive(struct control_client *client, struct json_object **ret_result,
+		    char **ret_message);
+int control_fd(const struct control_client *client);
+
 #endif

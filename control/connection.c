@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "common/os.h"
-#include "control/protocol.h"
 
 #define IN_SIZE (CONTROL_REQUEST_MAX + 1)
 
@@ -199,4 +198,50 @@ int connection_answer(struct connection *c, struct json_object *answer, bool las
 	c->last = last;
 	c->deadline = os_now() + c->patience;
 	return connection_write(c);
+}
+
+int connection_refuse(struct connection *c, const struct control_error *error, bool last)
+{
+	return connection_answer(c, control_answer_error(error), last);
+}
+
+bool connection_peer(const struct connection *c, struct ucred *ret_peer)
+{
+	socklen_t size = sizeof(*ret_peer);
+
+	return getsockopt(c->fd, SOL_SOCKET, SO_PEERCRED, ret_peer, &size) == 0;
+}
+
+static bool is_trusted(const struct connection *c)
+{
+	struct ucred peer;
+
+	return connection_peer(c, &peer) && (peer.uid == 0 || peer.uid == geteuid());
+}
+
+int connection_accept(struct connection *c, int listener, unsigned int clients, uint64_t patience)
+{
+	int fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+	struct control_error error;
+	struct connection refused;
+
+	if (fd < 0)
+		return errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS
+			       ? -errno
+			       : 0;
+	connection_open(&refused, fd, patience);
+	if (!is_trusted(&refused)) {
+		control_error_set(&error, EPERM,
+				  "not allowed: only root and the server's own user are");
+	} else if (c == NULL) {
+		control_error_set(&error, EAGAIN, "%u clients are connected, and no more are taken",
+				  clients);
+	} else {
+		*c = refused;
+		return 1;
+	}
+	/* As far as it is there to listen. */
+	connection_refuse(&refused, &error, true);
+	connection_close(&refused);
+	return 0;
 }

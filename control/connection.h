@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * connection: one client of the server: a line in, a line out, without ever waiting for it.
- * Inside control/ only, and on its polling thread only.
+ * connection: one client of a control socket: a line in, a line out, without ever waiting for it.
+ * One thread, which polls: control/server.c's, or a program's own (zcramd).
  *
  * The next line is looked at when the answer to the last one has been sent whole. So there is at
  * most one line of either kind in memory, and none at rest.
@@ -12,8 +12,11 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/socket.h>
 
 #include <json-c/json.h>
+
+#include "control/protocol.h"
 
 enum connection_phase {
 	CONNECTION_IDLE,    /* nothing, or nothing whole, has come */
@@ -39,6 +42,18 @@ struct connection {
 /* Take the descriptor that came with the request: the caller's then. -1: none came. */
 int connection_take_passed(struct connection *connection);
 
+/*
+ * Take the next client of LISTENER as CONNECTION: 1. 0: there is none, or it has been told why it is
+ * not taken: it is neither root nor our own user, or there is no room, CONNECTION is NULL, of CLIENTS
+ * at most. -EMFILE, -ENFILE, -ENOMEM, -ENOBUFS: there is nothing to take it with, and it still waits:
+ * try again later.
+ */
+int connection_accept(struct connection *connection, int listener, unsigned int clients,
+		      uint64_t patience);
+
+/* Who has connected; false: the kernel does not say. */
+bool connection_peer(const struct connection *connection, struct ucred *ret_peer);
+
 /* FD, nonblocking, is taken over. */
 void connection_open(struct connection *connection, int fd, uint64_t patience);
 void connection_close(struct connection *connection);
@@ -57,6 +72,9 @@ int connection_read(struct connection *connection);
  * A negative errno: it is to be closed.
  */
 int connection_answer(struct connection *connection, struct json_object *answer, bool last);
+
+/* The same with an error. */
+int connection_refuse(struct connection *connection, const struct control_error *error, bool last);
 
 /* It is SENDING, and can be written to: go on. When all is sent, the next line is looked at. */
 int connection_write(struct connection *connection);

@@ -193,6 +193,12 @@ static int parse_error(struct json_object *object, struct control_error *ret_err
 	return 1;
 }
 
+bool control_is_text(struct json_object *value)
+{
+	return json_object_is_type(value, json_type_string) &&
+	       strlen(json_object_get_string(value)) == (size_t)json_object_get_string_len(value);
+}
+
 bool control_version_is(struct json_object *object, int version)
 {
 	struct json_object *member;

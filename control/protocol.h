@@ -40,6 +40,21 @@
  * The descriptor of save and restore is one end of a connected stream socket, and comes with the first
  * byte of the request (SCM_RIGHTS). What goes through it is an image (docs/image.md).
  *
+ * zcramd has a socket of its own, which is asked about the server rather than the device:
+ *
+ *	status   {"name":"zcram0","pid":N,"version":"0.1.0","state":"serving","since":N,
+ *	          "device":"/dev/nbd0" or null,"server-pid":N,"server-version":"0.1.0" or null,
+ *	          "deaths":N,"restarts":N,"upgrades":N,"last-death":"killed by signal 9 (Killed)" or
+ *	          null,"last-restart-us":N}: the state is starting, serving, upgrading, restarting
+ *	          (the server has died and is brought back), failing (it has died too often, and the
+ *	          device is taken out of use), given-up (the same, and nobody serves any more) or
+ *	          stopping, and began at the second since the epoch that is said; counts are of this
+ *	          zcramd
+ *	upgrade  {"old":{"pid":N,"version":"0.1.0"},"new":{...},"pause-us":N}, when the installed
+ *	          zcram-server has taken over from the one that ran; the pause is what requests have
+ *	          waited at most. EOPNOTSUPP: the server is nbdkit; EBUSY, EAGAIN: not now; else the old
+ *	          one goes on, or, as the message says, has died and is brought back
+ *
  * Sizes are bytes; a mem-limit of 0 is none. Members may be added to results in later versions.
  */
 #ifndef ZCRAM_CONTROL_PROTOCOL_H
@@ -91,6 +106,9 @@ int control_errno_number(const char *name);
  * NULL, or it could not be added.
  */
 bool control_add(struct json_object *object, const char *key, struct json_object *value);
+
+/* Is it a string, and all of it what C takes it for? NULL: no. */
+bool control_is_text(struct json_object *value);
 
 /* Is the object's "version" this whole number? */
 bool control_version_is(struct json_object *object, int version);

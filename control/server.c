@@ -70,61 +70,20 @@ static void drop(struct control_server *s, struct connection *c)
 	follow(&s->leaving, end, c);
 }
 
-/* Tell a client that is not taken why, as far as it is there to listen. */
-static void refuse(int fd, const struct control_error *error)
-{
-	struct connection c;
-
-	connection_open(&c, fd, 0);
-	connection_answer(&c, control_answer_error(error), true);
-	connection_close(&c);
-}
-
-/* Who has connected; false: the kernel does not say. */
-static bool get_peer(int fd, struct ucred *ret_peer)
-{
-	socklen_t size = sizeof(*ret_peer);
-
-	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, ret_peer, &size) == 0;
-}
-
-static bool is_trusted(int fd)
-{
-	struct ucred peer;
-
-	return get_peer(fd, &peer) && (peer.uid == 0 || peer.uid == geteuid());
-}
-
 static void accept_one(struct control_server *s)
 {
-	int fd = accept4(s->socket.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	struct control_error error;
+	bool room = s->nr_connections < CONTROL_CLIENTS_MAX;
+	int r = connection_accept(room ? &s->connections[s->nr_connections] : NULL, s->socket.fd,
+				  CONTROL_CLIENTS_MAX, s->patience);
 
-	if (fd < 0) {
-		/* The client stays in the queue, and polling says so at once, over and over. */
-		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM || errno == ENOBUFS)
-			s->accept_again = os_now() + ACCEPT_PAUSE;
-		return;
-	}
-	if (!is_trusted(fd)) {
-		control_error_set(&error, EPERM,
-				  "not allowed: only root and the server's own user are");
-		refuse(fd, &error);
-	} else if (s->nr_connections == CONTROL_CLIENTS_MAX) {
-		control_error_set(&error, EAGAIN, "%d clients are connected, and no more are taken",
-				  CONTROL_CLIENTS_MAX);
-		refuse(fd, &error);
-	} else {
-		connection_open(&s->connections[s->nr_connections++], fd, s->patience);
-	}
+	if (r > 0)
+		s->nr_connections++;
+	/* The client stays in the queue, and polling says so at once, over and over. */
+	if (r < 0)
+		s->accept_again = os_now() + ACCEPT_PAUSE;
 }
 
 /* Requests. */
-
-static int answer_error(struct connection *c, const struct control_error *error, bool last)
-{
-	return connection_answer(c, control_answer_error(error), last);
-}
 
 static const char *const job_names[] = {
 	[JOB_COMPACT] = "compact",
@@ -142,7 +101,7 @@ static int begin_job(struct control_server *s, struct connection *c, const struc
 		control_error_set(&error, EBUSY,
 				  "%s: one is under way, or something else that takes long",
 				  job_names[task->kind]);
-		return answer_error(c, &error, false);
+		return connection_refuse(c, &error, false);
 	}
 	c->phase = CONNECTION_WORKING;
 	s->working = c;
@@ -172,7 +131,7 @@ static int begin_image(struct control_server *s, struct connection *c, enum job_
 		control_error_set(&error, EINVAL,
 				  "%s: there is no stream socket with it: send one as SCM_RIGHTS",
 				  job_names[kind]);
-		return answer_error(c, &error, false);
+		return connection_refuse(c, &error, false);
 	}
 	/* The job waits for it; the client's end has flags of its own. */
 	flags = fcntl(task.stream, F_GETFL);
@@ -206,7 +165,7 @@ static int begin_handover(struct control_server *s, struct connection *c)
 		r = succession ? succession->begin(succession->opaque, &why) : -EOPNOTSUPP;
 	if (r < 0) {
 		control_error_set(&error, -r, "handover: %s", why);
-		return answer_error(c, &error, false);
+		return connection_refuse(c, &error, false);
 	}
 	c->phase = CONNECTION_WORKING;
 	s->handing_over = true;
@@ -224,15 +183,16 @@ static int adopt(struct control_server *s, struct connection *c)
 	if (succession == NULL) {
 		control_error_set(&error, EOPNOTSUPP,
 				  "adopt: this server's connections are its own");
-		return answer_error(c, &error, false);
+		return connection_refuse(c, &error, false);
 	}
 	/* Of another PID namespace, it has no number here. */
-	r = get_peer(c->fd, &peer) && peer.pid > 0 ? succession->allow(succession->opaque, peer.pid)
-						   : -EPERM;
+	r = connection_peer(c, &peer) && peer.pid > 0
+		    ? succession->allow(succession->opaque, peer.pid)
+		    : -EPERM;
 	if (r < 0) {
 		control_error_set(&error, -r, "adopt: process %d cannot be allowed to: %s",
 				  (int)peer.pid, strerror(-r));
-		return answer_error(c, &error, false);
+		return connection_refuse(c, &error, false);
 	}
 	return connection_answer(c, answer_adopt(succession), false);
 }
@@ -245,7 +205,7 @@ static int handle_line(struct control_server *s, struct connection *c)
 	int r;
 
 	if (request_parse(c->in, c->line, &request, &error) < 0)
-		return answer_error(c, &error, false);
+		return connection_refuse(c, &error, false);
 	switch (request.command) {
 	case CONTROL_COMPACT:
 		r = begin_job(s, c, &compact);
@@ -278,7 +238,7 @@ static int read_from(struct connection *c)
 		return r;
 	control_error_set(&error, EMSGSIZE, "request: too long: a line may have %zu bytes",
 			  CONTROL_REQUEST_MAX);
-	return answer_error(c, &error, true);
+	return connection_refuse(c, &error, true);
 }
 
 /* Whatever there is to do for a client now: one request at most, so that others have their turn. */

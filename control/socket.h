@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* socket: the server's socket in the file system. Inside control/ only. */
+/* socket: a control socket in the file system, the side that is asked. */
 #ifndef ZCRAM_CONTROL_SOCKET_H
 #define ZCRAM_CONTROL_SOCKET_H
 

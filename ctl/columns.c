@@ -40,7 +40,9 @@ static const struct {
 	[COLUMN_MIGRATED] = {"MIGRATED", KIND_NUMBER, 5,
 			     "objects moved by compaction and migration"},
 	[COLUMN_COMP_RATIO] = {"COMP-RATIO", KIND_NUMBER, 5, "DATA divided by TOTAL"},
-	[COLUMN_STATE] = {"STATE", KIND_TEXT, 7, "running, unserved, dead, hung, denied or failed"},
+	[COLUMN_STATE] = {"STATE", KIND_TEXT, 7,
+			  "running, starting, restarting, failing, given-up, unserved, dead, hung, "
+			  "denied or failed"},
 	[COLUMN_MOUNTPOINT] = {"MOUNTPOINT", KIND_TEXT, 0.10, "where it is mounted, or [SWAP]"},
 };
 

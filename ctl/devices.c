@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 
 #include "attach/attach.h"
+#include "common/util.h"
 #include "ctl/ctl.h"
 #include "ctl/pools.h"
 
@@ -130,6 +131,7 @@ void ctl_device_clear(struct ctl_device *device)
 	free(device->socket);
 	free(device->why);
 	json_object_put(device->stat);
+	json_object_put(device->zcramd);
 }
 
 void ctl_devices_free(struct ctl_device *devices, size_t count)
@@ -159,9 +161,32 @@ void ctl_device_query(struct ctl_device *device, struct control_client *client)
 	control_close(own);
 }
 
+char *ctl_device_zcramd_socket(const struct ctl_device *device)
+{
+	return strchr(device->name, '/') ? NULL : run_path(device->name, "zcramd");
+}
+
+void ctl_device_query_zcramd(struct ctl_device *device)
+{
+	char *path = ctl_device_zcramd_socket(device);
+	struct control_client *client = NULL;
+
+	json_object_put(device->zcramd);
+	device->zcramd = NULL;
+	/* What fails here is zcramd's, and no failure of the device's. */
+	if (path && control_connect(path, CTL_TIMEOUT_MS, &client) == 0 &&
+	    control_call(client, "status", NULL, &device->zcramd, NULL) < 0)
+		device->zcramd = NULL;
+	control_close(client);
+	free(path);
+}
+
+/* A server, or zcramd that looks after one that is not there just now. */
 static int has_control(const struct dirent *entry)
 {
-	return is_name(entry->d_name) && run_exists(entry->d_name, "control");
+	const char *name = entry->d_name;
+
+	return is_name(name) && (run_exists(name, "control") || run_exists(name, "zcramd"));
 }
 
 /* The names of all devices in the run directory. */
@@ -251,8 +276,10 @@ int ctl_devices_find(char *const *operands, size_t count, struct ctl_device **re
 	free(entries);
 	if (status != CTL_OK)
 		return status;
-	for (size_t i = 0; i < found; i++)
+	for (size_t i = 0; i < found; i++) {
 		ctl_device_query(&(*ret_devices)[i], NULL);
+		ctl_device_query_zcramd(&(*ret_devices)[i]);
+	}
 	*ret_count = found;
 	return CTL_OK;
 }
@@ -298,8 +325,45 @@ const char *ctl_control_why(int error)
 	}
 }
 
+/* What zcramd says of a server that does not answer, in words; NULL: nothing of the kind. */
+static const struct {
+	const char *state, *why;
+} without_server[] = {
+	{"starting", "the server is being started"},
+	{"restarting", "the server has died, and is being brought back"},
+	{"given-up", "the server has died too often, and has been given up"},
+};
+
+/* The place in that; -1: none. */
+static int find_without_server(const struct ctl_device *device)
+{
+	const char *state = device->zcramd ? ctl_stat_text(device->zcramd, "state") : "";
+
+	for (size_t i = 0; i < ARRAY_SIZE(without_server); i++)
+		if (strcmp(without_server[i].state, state) == 0)
+			return (int)i;
+	return -1;
+}
+
+/* How the server died last, behind why there is none. */
+static void complain_of_death(const struct ctl_device *device, const char *why)
+{
+	const char *death = ctl_stat_text(device->zcramd, "last-death");
+
+	if (*death)
+		ctl_complain("%s: %s (%s)", device->name, why, death);
+	else
+		ctl_complain("%s: %s", device->name, why);
+}
+
 int ctl_device_failed(const struct ctl_device *device, int error, const char *message)
 {
+	int known = find_without_server(device);
+
+	if (known >= 0 && !message) {
+		complain_of_death(device, without_server[known].why);
+		return CTL_FAILURE;
+	}
 	/* What the server says of its own accord names what was wrong; EPERM is ours to explain. */
 	if (message && error != -EPERM)
 		ctl_complain("%s: %s", device->name, message);
@@ -310,6 +374,14 @@ int ctl_device_failed(const struct ctl_device *device, int error, const char *me
 
 const char *ctl_device_state(const struct ctl_device *device)
 {
+	int known = device->error < 0 ? find_without_server(device) : -1;
+	const char *state = device->zcramd ? ctl_stat_text(device->zcramd, "state") : "";
+
+	if (strcmp(state, "failing") == 0)
+		return "failing";
+
+	if (known >= 0)
+		return without_server[known].state;
 	if (device->left > 0)
 		return "unserved";
 	switch (device->error) {

@@ -24,7 +24,8 @@ struct ctl_device {
 	char *why; /* the line that the server sent with the error, or NULL */
 	pid_t pid;
 	struct json_object *stat;
-	uint64_t left; /* bytes of its pool, which has no server; 0: there is none */
+	struct json_object *zcramd; /* what zcramd says of it ("status"); NULL: nothing */
+	uint64_t left;		    /* bytes of its pool, which has no server; 0: there is none */
 };
 
 /* ${ZCRAM_RUN_DIR:-/run/zcram} */
@@ -47,8 +48,17 @@ int ctl_device_resolve(const char *operand, struct ctl_device *ret_device);
 void ctl_device_query(struct ctl_device *device, struct control_client *client);
 
 /*
+ * Ask zcramd about a device that has a directory in the run directory, and fill in zcramd: NULL where it
+ * does not answer. As above.
+ */
+void ctl_device_query_zcramd(struct ctl_device *device);
+
+/* The path of zcramd's socket, to be freed; NULL: the device has no such directory, or no memory. */
+char *ctl_device_zcramd_socket(const struct ctl_device *device);
+
+/*
  * The devices that OPERANDS mean, or all in the run directory, in order, when there are none, all
- * of them queried. As ctl_device_resolve(); *ret_devices is freed by ctl_devices_free().
+ * of them queried, and zcramd about them. As ctl_device_resolve(); *ret_devices is freed by ctl_devices_free().
  */
 int ctl_devices_find(char *const *operands, size_t count, struct ctl_device **ret_devices,
 		     size_t *ret_count);
@@ -76,7 +86,10 @@ const char *ctl_control_why(int error);
 /* A complaint about a device that a call on its control socket failed with; CTL_FAILURE. */
 int ctl_device_failed(const struct ctl_device *device, int error, const char *message);
 
-/* "running", "unserved" (its pool is left), "dead", "hung", "denied" or "failed". */
+/*
+ * "running"; of one whose server does not answer, what zcramd says of it: "starting", "restarting" or
+ * "given-up"; "failing", whether it answers or not; else "unserved" (its pool is left), "dead", "hung", "denied" or "failed".
+ */
 const char *ctl_device_state(const struct ctl_device *device);
 
 /* Members of what "stat" answers; 0 and "" where there is none. */

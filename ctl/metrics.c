@@ -3,6 +3,7 @@
 
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <string.h>
 
 #include "common/util.h"
 #include "ctl/ctl.h"
@@ -112,14 +113,26 @@ static void print_name(FILE *out, const char *name, const char *suffix,
 	fputs("} ", out);
 }
 
+/* Where a family's numbers are. */
+typedef struct json_object *(*source)(const struct ctl_device *device);
+
+static struct json_object *from_stats(const struct ctl_device *device)
+{
+	return json_object_object_get(device->stat, "stats");
+}
+
+static struct json_object *from_zcramd(const struct ctl_device *device)
+{
+	return device->zcramd;
+}
+
 static void print_family(FILE *out, const struct family *family, const struct ctl_device *devices,
-			 size_t count)
+			 size_t count, source get)
 {
 	print_head(out, family->name, family->counter ? "counter" : "gauge", family->unit,
 		   family->help);
 	for (size_t i = 0; i < count; i++) {
-		struct json_object *stats = json_object_object_get(devices[i].stat, "stats");
-		struct json_object *value = json_object_object_get(stats, family->stat);
+		struct json_object *value = json_object_object_get(get(&devices[i]), family->stat);
 		uint64_t number = json_object_get_uint64(value);
 
 		if (!value)
@@ -159,6 +172,30 @@ static void print_answer(FILE *out, const struct ctl_device *devices, size_t cou
 	}
 }
 
+/* What zcramd says of the server, which has outlived it, or has been without it. */
+static const struct family zcramd_families[] = {
+	{"deaths", "server_deaths", true, UNIT_NONE, "Times that the device's server has died."},
+	{"restarts", "server_restarts", true, UNIT_NONE,
+	 "Times that it was brought back after a death."},
+	{"upgrades", "server_upgrades", true, UNIT_NONE,
+	 "Times that it was replaced by another one in use."},
+};
+
+static void print_zcramd(FILE *out, const struct ctl_device *devices, size_t count)
+{
+	for (size_t f = 0; f < ARRAY_SIZE(zcramd_families); f++)
+		print_family(out, &zcramd_families[f], devices, count, from_zcramd);
+	print_head(out, "given_up", "gauge", UNIT_NONE,
+		   "Whether the device's server has died too often to be brought back.");
+	for (size_t i = 0; i < count; i++) {
+		if (!devices[i].zcramd)
+			continue;
+		print_name(out, "given_up", "", &devices[i]);
+		fprintf(out, "%d\n",
+			strcmp(ctl_stat_text(devices[i].zcramd, "state"), "given-up") == 0);
+	}
+}
+
 void ctl_metrics_print(FILE *out, const struct ctl_device *devices, size_t count)
 {
 	print_head(out, "up", "gauge", UNIT_NONE, "Whether the device's server answers.");
@@ -168,7 +205,8 @@ void ctl_metrics_print(FILE *out, const struct ctl_device *devices, size_t count
 	}
 	print_answer(out, devices, count);
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
-		print_family(out, &families[i], devices, count);
+		print_family(out, &families[i], devices, count, from_stats);
+	print_zcramd(out, devices, count);
 	fputs("# EOF\n", out);
 }
 

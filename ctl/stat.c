@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* stat: all that a device's server says of itself. */
+/* stat: all that a device's server says of itself, and zcramd of the server. */
 #include <errno.h>
 #include <json-c/json.h>
 #include <stdbool.h>
@@ -38,11 +38,19 @@ static int add_node(struct ctl_device *device)
 	return json_object_object_add(device->stat, "device", value);
 }
 
+/* As its member, where zcramd looks after the device. */
+static int add_zcramd(struct ctl_device *device)
+{
+	if (!json_object_is_type(device->zcramd, json_type_object))
+		return 0;
+	return json_object_object_add(device->stat, "zcramd", json_object_get(device->zcramd));
+}
+
 static int print_stat(struct ctl_device *device, bool json)
 {
 	if (!json_object_is_type(device->stat, json_type_object))
 		return ctl_device_failed(device, -EPROTO, NULL);
-	if (add_node(device) < 0)
+	if (add_node(device) < 0 || add_zcramd(device) < 0)
 		return ctl_device_failed(device, -ENOMEM, NULL);
 	if (json)
 		puts(json_object_to_json_string_ext(device->stat, JSON_C_TO_STRING_PRETTY |
@@ -50,6 +58,18 @@ static int print_stat(struct ctl_device *device, bool json)
 	else
 		print_lines(device->stat, "", "");
 	return ctl_flush();
+}
+
+/* What zcramd has to say of it, and why that is all. */
+static int print_without_server(struct ctl_device *device, bool json)
+{
+	int status = ctl_device_failed(device, device->error, device->why);
+
+	if (!device->zcramd)
+		return status;
+	device->stat = json_object_new_object();
+	print_stat(device, json);
+	return status;
 }
 
 static int run(struct ctl_args *args)
@@ -67,7 +87,7 @@ static int run(struct ctl_args *args)
 	if (status != CTL_OK)
 		return status;
 	if (devices->error < 0)
-		status = ctl_device_failed(devices, devices->error, devices->why);
+		status = print_without_server(devices, json);
 	else
 		status = print_stat(devices, json);
 	ctl_devices_free(devices, count);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <json-c/json.h>
 
 #include "control/client.h"
+#include "control/protocol.h"
 
 /*
  * For a server that is about to serve to say so. What it does then is touch and lock its memory;
@@ -44,18 +46,21 @@ int ask_anything(const struct rundir *dir)
 	return r;
 }
 
-int ask_recovered(const struct rundir *dir, uint64_t *ret_pages)
+int ask_recovered(const struct rundir *dir, uint64_t *ret_pages, char ret_version[ASK_VERSION_SIZE])
 {
-	struct json_object *result, *stats, *pages;
+	struct json_object *result, *stats, *pages, *version;
 	int r = ask(dir, "stat", RECOVERED_TIMEOUT_MS, &result);
 
 	if (r < 0)
 		return r;
 	if (json_object_object_get_ex(result, "stats", &stats) &&
-	    json_object_object_get_ex(stats, "pages_recovered", &pages))
+	    json_object_object_get_ex(stats, "pages_recovered", &pages) &&
+	    json_object_object_get_ex(result, "version", &version) && control_is_text(version)) {
 		*ret_pages = json_object_get_uint64(pages);
-	else
+		snprintf(ret_version, ASK_VERSION_SIZE, "%s", json_object_get_string(version));
+	} else {
 		r = -EPROTO;
+	}
 	json_object_put(result);
 	return r;
 }

@@ -12,8 +12,14 @@
 /* 0: it answers; it is about to serve, and has a minute. Else a negative errno. */
 int ask_anything(const struct rundir *dir);
 
-/* How many pages it has found in its pool. A negative errno: it does not say so within a second. */
-int ask_recovered(const struct rundir *dir, uint64_t *ret_pages);
+#define ASK_VERSION_SIZE 32
+
+/*
+ * How many pages it has found in its pool, and what version it is, cut to fit. A negative errno: it does
+ * not say so within a second.
+ */
+int ask_recovered(const struct rundir *dir, uint64_t *ret_pages,
+		  char ret_version[ASK_VERSION_SIZE]);
 
 /* A server that lives, and how to take what it has. */
 struct ask_server {

@@ -72,6 +72,17 @@ static int stop_run_directory(void *context)
 	return rundir_unlock(&z->rundir);
 }
 
+static int start_control(void *context, char **why)
+{
+	return upgrade_listen(context, why);
+}
+
+static int stop_control(void *context)
+{
+	upgrade_end(context);
+	return 0;
+}
+
 static int start_survey(void *context, char **why)
 {
 	return survey(context, why);
@@ -295,6 +306,7 @@ static int stop_use(void *context)
 
 static const struct step table[] = {
 	{"run-directory", "run directory", start_run_directory, stop_run_directory},
+	{"control", "control socket", start_control, stop_control},
 	{"survey", "what is there already", start_survey, NULL},
 	{"connections", "connections", start_connections, stop_connections},
 	{"server", "server", start_server, stop_server},

@@ -165,10 +165,12 @@ static bool serve(struct zcramd *z)
 	if (z->device->swap)
 		protect_advise(NULL);
 	report_notify("READY=1\nSTATUS=%s is served as %s", z->device->name, z->path);
+	upgrade_look(z);
 	while (z->loop.stops == 0 && !z->lost && !z->revive.failing) {
 		if (may_leave(z))
 			return true;
 		loop_turn(&z->loop, UINT64_MAX);
+		upgrade_look(z);
 		if (z->loop.reloads > 0 && !z->lost && z->server->serves) {
 			z->loop.reloads = 0;
 			zcramd_reload(z);
@@ -204,6 +206,7 @@ static int live(struct zcramd *z)
 		return 0;
 	}
 	report_notify("STOPPING=1");
+	upgrade_stop(z);
 	r = steps_stop(&steps);
 	report_step(NULL);
 	if (z->lost || z->revive.failing)

@@ -23,6 +23,8 @@ static void end_line(struct output *output)
 	output->line[output->len] = '\0';
 	if (output->len > 0) {
 		keep(output);
+		if (output->awaited != NULL && strcmp(output->line, output->awaited) == 0)
+			output->seen = true;
 		if (output->on_line != NULL)
 			output->on_line(output->line);
 	}

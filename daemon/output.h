@@ -3,6 +3,7 @@
 #ifndef ZCRAM_DAEMON_OUTPUT_H
 #define ZCRAM_DAEMON_OUTPUT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "daemon/loop.h"
@@ -13,6 +14,8 @@ struct output {
 	int fd;
 	sd_event_source *source;
 	void (*on_line)(const char *line); /* or NULL */
+	const char *awaited; /* a line that is waited for, or NULL; may be set any time */
+	bool seen;	     /* it has come since */
 	size_t len;
 	char line[OUTPUT_LINE_SIZE]; /* the LEN bytes that have come of the next line */
 	char all[OUTPUT_LINE_SIZE];  /* all lines that were not empty, in one, as far as they fit */

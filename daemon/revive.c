@@ -40,6 +40,7 @@ static void lose(struct zcramd *z, const char *text)
 	char *why = NULL;
 
 	z->lost = true;
+	status_enter(&z->status, STATUS_GIVEN_UP);
 	revive_end(z);
 	/* A request that is stuck in a full socket would hold the kernel's part up. */
 	connections_shut_down(&z->connections);
@@ -132,12 +133,14 @@ static void on_serving(struct server *server, void *opaque)
 {
 	struct zcramd *z = opaque;
 	uint64_t pages = 0, pause = loop_now() - z->revive.died;
+	char version[ASK_VERSION_SIZE] = "";
 
 	sd_event_source_set_enabled(z->revive.timer, SD_EVENT_OFF);
 	z->revive.died = 0;
 	z->revive.times++;
 	/* It may be so busy that it does not say. */
-	ask_recovered(&z->rundir, &pages);
+	ask_recovered(&z->rundir, &pages, version);
+	status_serves(&z->status, server->child.pid, version);
 	report(LOG_WARNING,
 	       "the server (pid %d) has ended (%s): pid %d goes on after %" PRIu64
 	       " ms, with %" PRIu64 " pages recovered",
@@ -150,7 +153,10 @@ static void on_serving(struct server *server, void *opaque)
 static void note_end(struct zcramd *z, const struct child *child, uint64_t served)
 {
 	struct revive *revive = &z->revive;
+	char how[CHILD_TEXT_SIZE];
 
+	child_describe(child, how);
+	status_died(&z->status, how);
 	output_drain(&z->log);
 	snprintf(revive->said, sizeof(revive->said), "%s", z->log.last);
 	if (served > LONG_SERVICE || child->code != CLD_EXITED)
@@ -161,7 +167,7 @@ static void note_end(struct zcramd *z, const struct child *child, uint64_t serve
 		return;
 	revive->died = loop_now();
 	revive->pid = child->pid;
-	child_describe(child, revive->how);
+	memcpy(revive->how, how, sizeof(how));
 }
 
 static void on_end(struct child *child, void *opaque)
@@ -181,7 +187,7 @@ static void on_end(struct child *child, void *opaque)
 		judge(z, served);
 }
 
-static void watch(struct zcramd *z)
+void revive_follow(struct zcramd *z)
 {
 	z->server->child.on_exit = on_end;
 	z->server->child.opaque = z;
@@ -203,7 +209,7 @@ static void begin(struct zcramd *z)
 	if (r == 0)
 		r = launch(z);
 	if (r == 0) {
-		watch(z);
+		revive_follow(z);
 		arm(z, PATIENCE);
 	}
 	if (r == 0 && anew)
@@ -237,7 +243,7 @@ int revive_watch(struct zcramd *z)
 	if (r < 0)
 		return r;
 	sd_event_source_set_enabled(z->revive.timer, SD_EVENT_OFF);
-	watch(z);
+	revive_follow(z);
 	return 0;
 }
 

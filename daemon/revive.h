@@ -48,6 +48,9 @@ struct revive {
 /* From now on; z->server serves. A negative errno. */
 int revive_watch(struct zcramd *z);
 
+/* Another server is z->server, and serves: the old one has handed over to it. */
+void revive_follow(struct zcramd *z);
+
 /* No more: it is to end. */
 void revive_end(struct zcramd *z);
 

@@ -15,9 +15,9 @@
 #include "daemon/why.h"
 
 static const char *const names[RUNDIR_FILES] = {
-	[RUNDIR_LOCK] = "lock",	  [RUNDIR_NBD] = "nbd.sock", [RUNDIR_CONTROL] = "control",
-	[RUNDIR_LOG] = "log",	  [RUNDIR_PID] = "pid",	     [RUNDIR_SERVER] = "server",
-	[RUNDIR_READY] = "ready",
+	[RUNDIR_LOCK] = "lock",	  [RUNDIR_NBD] = "nbd.sock",  [RUNDIR_CONTROL] = "control",
+	[RUNDIR_LOG] = "log",	  [RUNDIR_PID] = "pid",	      [RUNDIR_SERVER] = "server",
+	[RUNDIR_READY] = "ready", [RUNDIR_ZCRAMD] = "zcramd",
 };
 
 static const char *base(void)

@@ -8,6 +8,7 @@
  *	log		a pipe of what it writes
  *	pid		its process id, written when it is about to serve
  *	server		locked by each server while it lives
+ *	zcramd		zcramd's own control socket
  *	ready		there while the device is in use as configured
  */
 #ifndef ZCRAM_DAEMON_RUNDIR_H
@@ -26,6 +27,7 @@ enum rundir_file {
 	RUNDIR_PID,
 	RUNDIR_SERVER,
 	RUNDIR_READY,
+	RUNDIR_ZCRAMD,
 	RUNDIR_FILES,
 };
 

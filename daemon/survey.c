@@ -12,6 +12,7 @@
 #include "daemon/ask.h"
 #include "daemon/pool.h"
 #include "daemon/report.h"
+#include "daemon/successor.h"
 #include "daemon/why.h"
 #include "daemon/zcramd.h"
 
@@ -27,8 +28,10 @@ static int find_server(struct zcramd *z, struct ask_server *server, char **why)
 
 	while (server_is_alive(&z->rundir)) {
 		r = ask_server(&z->rundir, server);
-		if (r == 0)
+		if (r == 0) {
+			successor_clear(z->device->name, server->pid);
 			return 0;
+		}
 		if (loop_now() >= end)
 			return say_why(why, r,
 				       "the server of an earlier zcramd does not answer on %s: %s",

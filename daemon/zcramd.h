@@ -18,6 +18,8 @@
 #include "daemon/revive.h"
 #include "daemon/rundir.h"
 #include "daemon/server.h"
+#include "daemon/status.h"
+#include "daemon/upgrade.h"
 
 /* What an earlier zcramd has left. */
 enum found {
@@ -43,6 +45,8 @@ struct zcramd {
 	struct server servers[2];
 	struct server *server; /* the one of them that serves; the other is for its successor */
 	struct revive revive;
+	struct status status;
+	struct upgrade upgrade;
 	enum found found;
 	bool in_use;   /* what was found is used as it should be */
 	int index;     /* of /dev/nbdN, -1: not attached */

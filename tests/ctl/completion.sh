@@ -8,8 +8,8 @@ set +E # compgen fails where it finds nothing
 # shellcheck disable=SC1090 # the file under test
 . "$ZCRAM_COMPLETION"
 
-mkdir -p "$run/zcram0" "$run/other" "$run/empty"
-touch "$run/zcram0/control" "$run/other/control"
+mkdir -p "$run/zcram0" "$run/other" "$run/empty" "$run/away"
+touch "$run/zcram0/control" "$run/other/control" "$run/away/zcramd"
 
 # completed EXPECTED WORD...: the words that the last one is completed to, sorted
 completed() {
@@ -27,7 +27,7 @@ completed "save set stat" s
 completed "zcram0" zc
 completed "--bytes" --b
 completed "--json" stat --j
-completed "other zcram0" stat ''
+completed "away other zcram0" stat ''
 completed "other" compact o
 completed "algorithm= compact= filter= mem-limit=" 'set' zcram0 ''
 completed "filter=" 'set' zcram0 f

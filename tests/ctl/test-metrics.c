@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Description: every statistic of a device is in the metrics, with its value, unit and type. */
+/*
+ * Description: every statistic of a device is in the metrics, with its value, unit and type, and what
+ * zcramd counts of its server.
+ */
 #include <errno.h>
 #include <inttypes.h>
 #include <setjmp.h>
@@ -95,6 +98,37 @@ static void test_odd_devices(void **state)
 	json_object_put(devices[1].stat);
 }
 
+/* What zcramd says, of one whose server answers and of one whose server does not. */
+static void test_zcramd(void **state)
+{
+	struct ctl_device devices[] = {
+		{.name = (char *)"zcram0", .stat = json_object_new_object()},
+		{.name = (char *)"zcram1", .error = -ECONNREFUSED},
+		{.name = (char *)"zcram2", .stat = json_object_new_object()},
+	};
+	char *text;
+
+	devices[0].zcramd = json_tokener_parse(
+		"{\"state\":\"serving\",\"deaths\":3,\"restarts\":2,\"upgrades\":5}");
+	devices[1].zcramd = json_tokener_parse(
+		"{\"state\":\"given-up\",\"deaths\":30,\"restarts\":29,\"upgrades\":0}");
+	text = metrics(devices, 3);
+	has(text, "# TYPE zcram_server_deaths counter");
+	has(text, "zcram_server_deaths_total{device=\"zcram0\"} 3");
+	has(text, "zcram_server_restarts_total{device=\"zcram0\"} 2");
+	has(text, "zcram_server_upgrades_total{device=\"zcram0\"} 5");
+	has(text, "zcram_given_up{device=\"zcram0\"} 0");
+	has(text, "zcram_server_deaths_total{device=\"zcram1\"} 30");
+	has(text, "zcram_given_up{device=\"zcram1\"} 1");
+	assert_null(strstr(text, "zcram_given_up{device=\"zcram2\"}"));
+	assert_null(strstr(text, "zcram_server_deaths_total{device=\"zcram2\"}"));
+	free(text);
+	for (size_t i = 0; i < 3; i++) {
+		json_object_put(devices[i].stat);
+		json_object_put(devices[i].zcramd);
+	}
+}
+
 static void test_none(void **state)
 {
 	char *text = metrics(NULL, 0);
@@ -109,6 +143,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_all_statistics),
 		cmocka_unit_test(test_odd_devices),
+		cmocka_unit_test(test_zcramd),
 		cmocka_unit_test(test_none),
 	};
 

@@ -4,7 +4,7 @@
 # status 2; what cannot be done, with status 1; help is there for every command.
 . "$(dirname "$0")/lib.sh"
 
-commands="list stat top metrics set compact attach detach save restore purge config estimate help"
+commands="list stat top metrics set compact upgrade attach detach save restore purge config estimate help"
 
 for command in $commands; do
 	ctl help "$command" >"$dir/help"
@@ -32,6 +32,7 @@ refused 2 "set: frob=1: unknown key: give algorithm, filter, compact or mem-limi
 refused 2 "set: filter: the value is missing: give filter=VALUE" set zcram0 filter
 refused 2 "set: filter=none: given twice: give it once" set zcram0 filter=auto filter=none
 refused 2 "compact: too few arguments: give DEVICE" compact
+refused 2 "upgrade: too few arguments: give DEVICE" upgrade
 refused 2 "top: --interval 0: give seconds, 0.1 to 3600" top --interval 0
 refused 2 "top: --interval 1s: give seconds" top --interval 1s
 refused 2 "top: --interval nan: give seconds" top --interval nan
@@ -55,7 +56,7 @@ refused 2 ": not a device: give a name (zcram0)" stat ''
 
 # No such device, by any of its names.
 no_socket="control socket: there is none: no such device is running"
-for command in stat compact 'set' top; do
+for command in stat compact upgrade 'set' top; do
 	arguments=()
 	[ $command != set ] || arguments=(filter=auto)
 	[ $command != top ] || arguments=(--once)
@@ -88,6 +89,12 @@ done
 refused 1 "hung: control socket: no answer within 2 seconds: the server hangs" stat hung
 refused 1 "hung: control socket: no answer within 2 seconds" set hung filter=auto
 refused 1 "file: control socket: " stat file
+# A server without zcramd, or with one that is dead or hangs.
+refused 1 "dead: cannot be upgraded in use: no zcramd answers for it" upgrade dead
+refused 1 "$run/dead/control: cannot be upgraded in use: no zcramd answers for it" \
+	upgrade "$run/dead/control"
+leave_socket "$run/dead/zcramd"
+refused 1 "dead: cannot be upgraded in use: no zcramd answers for it" upgrade dead
 refused 2 "top: there are 3 devices: give one, as zcramctl list shows them" top --once
 
 # A full disk behind standard output.
@@ -106,5 +113,6 @@ if [ "$(id -u)" -eq 0 ] && command -v setpriv >/dev/null; then
 	}
 	refused 1 "$run: permission denied: run as root" list
 	refused 1 "dead: control socket: permission denied: run as root" stat dead
+	refused 1 "dead: zcramd: permission denied: run as root" upgrade dead
 	refused 1 "estimate: 1: permission denied: run as root" estimate 1
 fi

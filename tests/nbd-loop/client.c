@@ -9,6 +9,7 @@
 #include <string.h>
 #include <sys/socket.h>
 
+#include "common/os.h"
 #include "common/util.h"
 #include "tests/lib/check.h"
 
@@ -104,7 +105,7 @@ static void expect(struct client *c, const struct client_request *q)
 
 static void make_request(struct client *c)
 {
-	struct client_request q = {.used = true, .type = pick_type(c)};
+	struct client_request q = {.used = true, .type = pick_type(c), .since = os_now()};
 	unsigned int slot = 0;
 	uint64_t offset = 0;
 
@@ -151,7 +152,7 @@ static uint32_t reply_size(struct client *c, struct client_request **ret_request
 
 static void check_reply(struct client *c, struct client_request *q, uint32_t size)
 {
-	uint64_t offset = (uint64_t)q->page * CLIENT_PAGE;
+	uint64_t offset = (uint64_t)q->page * CLIENT_PAGE, took;
 
 	if (size > sizeof(struct proto_reply))
 		CHECK(memcmp(c->in + sizeof(struct proto_reply), c->bytes + offset,
@@ -160,6 +161,9 @@ static void check_reply(struct client *c, struct client_request *q, uint32_t siz
 	memset(c->busy + q->page, false, q->pages);
 	q->used = false;
 	c->under_way--;
+	took = os_now() - q->since;
+	if (took > c->longest)
+		__atomic_store_n(&c->longest, took, __ATOMIC_RELAXED);
 	bump(&c->answered, 1);
 	c->in_size = 0;
 }

@@ -27,6 +27,7 @@ struct client_request {
 	uint16_t type;
 	uint32_t error; /* that it must be answered with */
 	uint32_t page, pages;
+	uint64_t since; /* os_now(), when it was made */
 };
 
 struct client {
@@ -41,6 +42,7 @@ struct client {
 	unsigned int under_way;
 	uint64_t made;	   /* requests; the next cookie */
 	uint64_t answered; /* atomic, for whoever looks on */
+	uint64_t longest;  /* nanoseconds that one has taken, from when it was made; atomic, too */
 	/* What is being sent and received. */
 	uint8_t out[sizeof(struct proto_request) + CLIENT_MOST + CLIENT_PAGE];
 	uint32_t out_size, out_at;

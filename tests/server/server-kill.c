@@ -6,16 +6,11 @@
  *
  * server-kill KILLS HANDOVERS [SEED]
  */
-#include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/socket.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -25,24 +20,15 @@
 #include "nbd/loop.h"
 #include "tests/lib/check.h"
 #include "tests/lib/rng.h"
-#include "tests/nbd-loop/client.h"
-#include "tests/nbd-loop/served.h"
 #include "tests/server/keeper.h"
+#include "tests/server/load.h"
 
-#define DATA	    (512u << 10)
-#define DEVICE_PAGE 4096
-
-/* Shared by this program and its clients. */
-struct shared {
-	struct client clients[KEEPER_CONNECTIONS];
-	uint32_t finish; /* atomic: the clients are to come to an end */
-};
+#define DATA (512u << 10)
 
 struct run {
 	struct keeper keeper;
-	struct shared *shared;
+	struct load load;
 	struct rng rng;
-	pid_t clients[KEEPER_CONNECTIONS];
 	uint64_t kills, handovers; /* still to be done */
 };
 
@@ -50,33 +36,6 @@ static uint64_t kills_wanted, handovers_wanted, seed_wanted;
 
 static const char *const start_arguments[] = {"size=2M", "reserve=256K", NULL};
 static const char *const wait_arguments[] = {"--wait", "reserve=256K", NULL};
-
-_Noreturn static void run_client(struct run *run, unsigned int number)
-{
-	struct client *c = &run->shared->clients[number];
-	const uint32_t *finish = &run->shared->finish;
-
-	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	for (unsigned int i = 0; i < KEEPER_CONNECTIONS; i++)
-		close(run->keeper.connections[i].server);
-	client_init(c, run->keeper.connections[number].client, rng_next(&run->rng) + number);
-	c->base = (uint64_t)number * CLIENT_SIZE;
-	c->end = (uint64_t)KEEPER_CONNECTIONS * CLIENT_SIZE;
-	c->trim_unit = DEVICE_PAGE;
-	while (!__atomic_load_n(finish, __ATOMIC_ACQUIRE) || !client_is_idle(c))
-		client_turn(c, !__atomic_load_n(finish, __ATOMIC_ACQUIRE), 100);
-	_exit(EXIT_SUCCESS);
-}
-
-static void start_clients(struct run *run)
-{
-	for (unsigned int i = 0; i < KEEPER_CONNECTIONS; i++) {
-		run->clients[i] = fork();
-		CHECK(run->clients[i] >= 0, "errno %d", errno);
-		if (run->clients[i] == 0)
-			run_client(run, i);
-	}
-}
 
 /* Some servers are not given time to begin. */
 static void pause_a_while(struct run *run)
@@ -87,33 +46,6 @@ static void pause_a_while(struct run *run)
 	};
 
 	nanosleep(&time, NULL);
-}
-
-static void check_clients(struct run *run)
-{
-	for (unsigned int i = 0; i < KEEPER_CONNECTIONS; i++)
-		CHECK(waitpid(run->clients[i], NULL, WNOHANG) == 0, "client %u has ended", i);
-}
-
-/* That a server is at work is to be seen by its answers. */
-static uint64_t answered(const struct run *run)
-{
-	uint64_t sum = 0;
-
-	for (unsigned int i = 0; i < KEEPER_CONNECTIONS; i++)
-		sum += __atomic_load_n(&run->shared->clients[i].answered, __ATOMIC_RELAXED);
-	return sum;
-}
-
-static void await_answers(struct run *run, uint64_t more)
-{
-	uint64_t from = answered(run);
-	struct timespec time = {.tv_nsec = 1000000};
-
-	while (answered(run) < from + more) {
-		check_clients(run);
-		nanosleep(&time, NULL);
-	}
 }
 
 static void fail_with_words(const struct keeper_server *server)
@@ -138,7 +70,7 @@ static void await_service(struct run *run, const struct keeper_server *server)
 {
 	if (!keeper_await(&run->keeper, server))
 		fail_with_words(server);
-	await_answers(run, 20);
+	load_await(&run->load, 20);
 }
 
 static void kill_one(struct run *run, struct keeper_server *server)
@@ -195,7 +127,7 @@ static void sum_stats(const struct run *run, struct nbd_loop_stats *ret_sum)
 {
 	*ret_sum = (struct nbd_loop_stats){0};
 	for (unsigned int i = 0; i < KEEPER_CONNECTIONS; i++) {
-		uint64_t made = run->shared->clients[i].made;
+		uint64_t made = run->load.shared->clients[i].made;
 		struct nbd_loop_stats stats;
 
 		nbd_loop_get_stats(run->keeper.connections[i].region, &stats);
@@ -210,35 +142,6 @@ static void sum_stats(const struct run *run, struct nbd_loop_stats *ret_sum)
 	}
 }
 
-/* Read all of a client's part, through a server that began after its last answer. */
-static void check_content(struct run *run, unsigned int number)
-{
-	struct served served = {.client = run->keeper.connections[number].client};
-	const struct client *c = &run->shared->clients[number];
-	static uint8_t buf[CLIENT_MOST];
-
-	/* The client has made it so, and this waits. */
-	fcntl(served.client, F_SETFL, 0);
-	for (uint32_t at = 0; at < CLIENT_SIZE; at += CLIENT_MOST) {
-		uint32_t error =
-			served_ask(&served, PROTO_READ, 0, c->base + at, CLIENT_MOST, NULL, buf);
-
-		CHECK(error == 0, "error %u at %u", error, at);
-		CHECK(memcmp(buf, c->bytes + at, CLIENT_MOST) == 0,
-		      "client %u: what is at %u is not what was written", number, at);
-	}
-}
-
-static void finish_clients(struct run *run)
-{
-	int status;
-
-	__atomic_store_n(&run->shared->finish, 1, __ATOMIC_RELEASE);
-	for (unsigned int i = 0; i < KEEPER_CONNECTIONS; i++)
-		CHECK(waitpid(run->clients[i], &status, 0) == run->clients[i] && status == 0,
-		      "client %u: %#x", i, status);
-}
-
 /* One more is killed at rest; what the last one finds is all there ever was. */
 static void finish(struct run *run, struct keeper_server *server)
 {
@@ -247,22 +150,20 @@ static void finish(struct run *run, struct keeper_server *server)
 
 	if (!keeper_await(&run->keeper, server))
 		fail_with_words(server);
-	finish_clients(run);
+	load_finish(&run->load);
 	sum_stats(run, &sum);
 	keeper_end(server, SIGKILL);
 	*server = keeper_start(&run->keeper, start_arguments);
 	if (!keeper_await(&run->keeper, server))
 		fail_with_words(server);
-	for (unsigned int i = 0; i < KEEPER_CONNECTIONS; i++)
-		check_content(run, i);
+	load_check_content(&run->load);
 	CHECK(stat_of(&run->keeper, "pages_damaged") == 0, "there are damaged pages");
 	printf("seed %" PRIu64 ": %" PRIu64 " killed, %" PRIu64 " handed over, %" PRIu64
 	       " requests, %" PRIu64 " repeated, %" PRIu64 " taken over, longest gap %" PRIu64
 	       " us\n",
 	       seed_wanted, kills_wanted, handovers_wanted, sum.requests, sum.repeated,
 	       sum.takeovers, sum.longest_gap_ns / 1000);
-	for (unsigned int i = 0; i < KEEPER_CONNECTIONS; i++)
-		client_disconnect(&run->shared->clients[i]);
+	load_disconnect(&run->load);
 	status = keeper_end(server, 0);
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %#x", status);
 	CHECK(!keeper_has_segment(&run->keeper) && !keeper_has_semaphore(&run->keeper),
@@ -279,18 +180,15 @@ static int run_all(void)
 	};
 	struct keeper_server server;
 
-	run.shared = mmap(NULL, sizeof(*run.shared), PROT_READ | PROT_WRITE,
-			  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	CHECK(run.shared != MAP_FAILED, "errno %d", errno);
 	keeper_init(&run.keeper, KEEPER_CONNECTIONS, DATA);
 	server = keeper_start(&run.keeper, start_arguments);
-	start_clients(&run);
+	load_start(&run.load, &run.keeper, seed_wanted, LOAD_SIZE);
 	while (run.kills + run.handovers > 0) {
 		if (rng_below(&run.rng, run.kills + run.handovers) < run.kills)
 			kill_one(&run, &server);
 		else
 			hand_over(&run, &server);
-		check_clients(&run);
+		load_check(&run.load);
 	}
 	finish(&run, &server);
 	return EXIT_SUCCESS;
