@@ -65,9 +65,27 @@ static int each_line(struct libmnt_table *table, int index, struct attach_use *u
 	return r;
 }
 
+/*
+ * A swap device may be shown without /dev, as "/nbd0": its path was looked up in a mount namespace, that of
+ * a zcramd which has been followed by another one since, and that has ended. A swap file of such a
+ * name is another thing.
+ */
+static bool is_our_swap(struct libmnt_fs *fs, int index)
+{
+	const char *path = mnt_fs_get_source(fs), *type = mnt_fs_get_swaptype(fs);
+	char full[ATTACH_PATH_SIZE];
+
+	if (is_our_path(path, index))
+		return true;
+	if (path == NULL || type == NULL || strcmp(type, "partition") != 0)
+		return false;
+	return snprintf(full, sizeof(full), "/dev%s", path) < (int)sizeof(full) &&
+	       is_our_path(full, index);
+}
+
 static int add_swap(struct libmnt_fs *fs, int index, struct attach_use *use)
 {
-	if (!is_our_path(mnt_fs_get_source(fs), index))
+	if (!is_our_swap(fs, index))
 		return 0;
 	use->swap = true;
 	/* libmount has KiB, as /proc/swaps has. */

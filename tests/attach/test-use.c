@@ -85,6 +85,24 @@ static void test_swap_on_partition(void **state)
 	attach_use_free(&use);
 }
 
+/* As the kernel shows it when the mount namespace that it was looked up in is no more. */
+static void test_swap_of_another_namespace(void **state)
+{
+	struct attach_use use;
+
+	tree_file(*state, "/proc/swaps", SWAPS_HEAD "/nbd1 partition\t8\t4\t-2\n");
+	assert_int_equal(attach_use(*state, 1, &use), 0);
+	assert_true(use.swap);
+	assert_int_equal(use.swap_used, 4ULL << 10);
+	attach_use_free(&use);
+	tree_file(*state, "/proc/swaps",
+		  SWAPS_HEAD "/nbd1 file\t8\t4\t-2\n"
+			     "/x/nbd1 partition\t8\t4\t-2\n");
+	assert_int_equal(attach_use(*state, 1, &use), 0);
+	assert_false(use.swap);
+	attach_use_free(&use);
+}
+
 static void test_no_swap_in_the_kernel(void **state)
 {
 	struct attach_use use;
@@ -166,6 +184,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unused, setup, tree_teardown),
 		cmocka_unit_test_setup_teardown(test_swap, setup, tree_teardown),
 		cmocka_unit_test_setup_teardown(test_swap_on_partition, setup, tree_teardown),
+		cmocka_unit_test_setup_teardown(test_swap_of_another_namespace, setup,
+						tree_teardown),
 		cmocka_unit_test_setup_teardown(test_no_swap_in_the_kernel, setup, tree_teardown),
 		cmocka_unit_test_setup_teardown(test_mounts, setup, tree_teardown),
 		cmocka_unit_test_setup_teardown(test_holders, setup, tree_teardown),

@@ -53,6 +53,7 @@ end_load
 # New connections, where the old ones are of no use.
 start
 load
+kill -STOP "$server" # for good: it must not go by what is no longer so
 for fd in /proc/"$zcramd"/fd/*; do
 	if [[ $(readlink "$fd") == */memfd:zcram-connection* ]]; then
 		head -c 64 /dev/zero | dd of="$fd" conv=notrunc status=none

@@ -50,9 +50,7 @@ for ((i = 1; i <= kills; i++)); do
 	[ -e "/proc/$load" ] || fail "fio has ended: $(cat "$dir/fio")"
 done
 sleep 1
-kill -INT "$load"
-wait "$load" || fail "fio: $(cat "$dir/fio")"
-! grep -i 'verify.*\(fail\|bad\)' "$dir/fio" || fail "$(cat "$dir/fio")"
+end_fio
 figure longest_gone_fs_ms "$(longest_gone)"
 kernel_silent
 stop_zcramd
