@@ -223,7 +223,7 @@ kill -KILL "$server"
 until [ "$(cat $run/pid)" -ne "$server" ]; do
 	sleep 0.2
 done
-logged $unit "the server (pid $server) has ended (killed by signal 9 (Killed)): pid "
+logged $unit "the server (pid $server) has ended (" # which one that is not its parent cannot see
 server=$(cat $run/pid)
 check_process "$server"
 kill -TERM $load

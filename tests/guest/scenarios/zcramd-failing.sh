@@ -119,10 +119,6 @@ conf '[zcram0]' 'zram-size = 256'
 start
 load
 old=$server
-kill -KILL "$zcramd"
-ends 137
-start
-equal "the server" "$server" "$old"
 kill -KILL "$server"
 ends 1
 logged "the server (pid $old) has ended ("
