@@ -67,8 +67,8 @@ static int each_line(struct libmnt_table *table, int index, struct attach_use *u
 
 /*
  * A swap device may be shown without /dev, as "/nbd0": its path was looked up in a mount namespace, that of
- * a zcramd which has been followed by another one since, and that has ended. A swap file of such a
- * name is another thing.
+ * a zcramd which has been followed by another one since, and that has ended (daemon/mounts.h). A swap file
+ * of such a name is another thing.
  */
 static bool is_our_swap(struct libmnt_fs *fs, int index)
 {

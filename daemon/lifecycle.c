@@ -11,6 +11,7 @@
 #include "common/util.h"
 #include "daemon/dropin.h"
 #include "daemon/fs.h"
+#include "daemon/mounts.h"
 #include "daemon/pool.h"
 #include "daemon/release.h"
 #include "daemon/report.h"
@@ -286,6 +287,8 @@ static int start_use(void *context, char **why)
 		remove_drop_in(z);
 		return r;
 	}
+	if (z->device->swap && !z->in_use)
+		mounts_keep();
 	/* For the next zcramd, which could not tell a file system that nobody has mounted from none. */
 	r = rundir_make(&z->rundir, RUNDIR_READY);
 	if (r < 0)

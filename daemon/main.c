@@ -9,6 +9,7 @@
 #include "attach/attach.h"
 #include "codec/algorithm.h"
 #include "daemon/lifecycle.h"
+#include "daemon/mounts.h"
 #include "daemon/protect.h"
 #include "daemon/report.h"
 #include "daemon/zcramd.h"
@@ -229,6 +230,7 @@ static int run(struct zcramd *z)
 		report(LOG_ERR, "not root: attaching a device takes root");
 		return -EPERM;
 	}
+	mounts_kept();
 	protect_self(z->device->swap);
 	r = loop_open(&z->loop);
 	if (r < 0) {

@@ -226,6 +226,8 @@ done
 logged $unit "the server (pid $server) has ended (" # which one that is not its parent cannot see
 server=$(cat $run/pid)
 check_process "$server"
+# Nobody is left who was there when it was turned on.
+equal "the swap, shown" "$(swapon --show=NAME --noheadings)" "$swap"
 kill -TERM $load
 wait $load || fail "the load's memory is not what it was"
 equal "the number of restarts" "$(property $unit NRestarts)" 1
