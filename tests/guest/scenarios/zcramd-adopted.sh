@@ -7,6 +7,7 @@
 # zcramd-adopted.sh [KILLS [SEED]]
 # Memory: 256
 # Limit: 590
+# Kernels: 6.12
 # The kernel may say: block nbd0
 # shellcheck source=SCRIPTDIR/../lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -66,9 +67,18 @@ logged 'compression-algorithm: changed from zstd(level=1) to lz4'
 kill_server
 await_swapping 200
 kill_server
-# Killed together: the connections are lost, what is stored is not.
 stop_probe
 kernel_silent
+end_load
+stop_zcramd
+nothing_left
+
+# Killed together: the connections are lost, what is stored is not. Only the load is swapped out here: whoever
+# is to start the next zcramd must not wait for a page that is on its device.
+start
+squeezed swapload 24 2 60000 &
+load=$!
+push_out 5000
 kill -KILL "$zcramd" "$server"
 ends 137
 start

@@ -6,6 +6,7 @@
 # zcramd-upgraded.sh [UPGRADES [SEED]]
 # Memory: 256
 # Limit: 590
+# Kernels: 6.1
 # shellcheck source=SCRIPTDIR/../lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=SCRIPTDIR/../zcramd.sh
