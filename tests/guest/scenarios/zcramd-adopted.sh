@@ -2,13 +2,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Description: zcramd is killed again and again while a program that checks its memory is swapped: I/O goes
 # on meanwhile, and each next one takes over what serves, by the same process; then all works as
-# ever: reload, a kill of the server, leaving on SIGUSR2, stop. And what is left of a zcramd and a
-# server that were killed at once is brought back.
+# ever: reload, a kill of the server, leaving on SIGUSR2, stop.
 # zcramd-adopted.sh [KILLS [SEED]]
 # Memory: 256
 # Limit: 590
 # Kernels: 6.12
-# The kernel may say: block nbd0
 # shellcheck source=SCRIPTDIR/../lib.sh
 . "$(dirname "$0")/lib.sh"
 # shellcheck source=SCRIPTDIR/../zcramd.sh
@@ -69,24 +67,6 @@ await_swapping 200
 kill_server
 stop_probe
 kernel_silent
-end_load
-stop_zcramd
-nothing_left
-
-# Killed together: the connections are lost, what is stored is not. Only the load is swapped out here: whoever
-# is to start the next zcramd must not wait for a page that is on its device.
-start
-squeezed swapload 24 2 60000 &
-load=$!
-push_out 5000
-kill -KILL "$zcramd" "$server"
-ends 137
-start
-logged 'has lost its server with an earlier zcramd'
-await_swapping 200
-kill_server
-kill_zcramd KILL 137
-await_swapping 200
 end_load
 stop_zcramd
 nothing_left
