@@ -170,7 +170,15 @@ end_load() {
 	equal "status of the load" "$status" 0
 }
 
-# The load is fio, with two jobs and its report in $dir/fio: it is interrupted, and has found nothing wrong.
+# Have fio, as the load, write and verify files in DIRECTORY until end_fio: start_fio DIRECTORY
+start_fio() {
+	fio --name=verify --directory="$1" --size=24M --bs=4k-64k --rw=randrw --verify=crc32c \
+		--verify_fatal=1 --ioengine=psync --numjobs=2 --fsync=32 --loops=1000 --verify_backlog=256 \
+		--refill_buffers --buffer_compress_percentage=60 --output="$dir/fio" &
+	load=$!
+}
+
+# It is interrupted, and has found nothing wrong.
 end_fio() {
 	local status=0
 

@@ -39,11 +39,7 @@ nothing_left
 # Several connections, and a file system.
 conf '[zcram0]' 'zram-size = 256' 'fs-type = ext4' 'mount-point = /srv/killed' 'connections = 2'
 start
-# shellcheck disable=SC2086
-fio --name=verify --directory=/srv/killed --size=24M --bs=4k-64k --rw=randrw --verify=crc32c \
-	--verify_fatal=1 --ioengine=psync --numjobs=2 --fsync=32 --loops=1000 --verify_backlog=256 \
-	--refill_buffers --buffer_compress_percentage=60 --output="$dir/fio" &
-load=$!
+start_fio /srv/killed
 for ((i = 1; i <= kills; i++)); do
 	sleep 1
 	kill_server

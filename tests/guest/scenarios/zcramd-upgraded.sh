@@ -91,10 +91,7 @@ nothing_left
 # Several connections, and a file system.
 conf '[zcram0]' 'zram-size = 256' 'fs-type = ext4' 'mount-point = /srv/upgraded' 'connections = 2'
 start
-fio --name=verify --directory=/srv/upgraded --size=24M --bs=4k-64k --rw=randrw --verify=crc32c \
-	--verify_fatal=1 --ioengine=psync --numjobs=2 --fsync=32 --loops=1000 --verify_backlog=256 \
-	--refill_buffers --buffer_compress_percentage=60 --output="$dir/fio" &
-load=$!
+start_fio /srv/upgraded
 for ((i = 1; i <= upgrades; i++)); do
 	sleep 1
 	upgrade
