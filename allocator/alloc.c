@@ -118,6 +118,11 @@ static int alloc_scarce(struct zs_pool *pool, struct zs_class *own, uint32_t own
 	return r;
 }
 
+size_t zs_cell_bytes(struct zs_pool *pool, size_t len)
+{
+	return zs_class_of(pool, len)->cell;
+}
+
 int zs_alloc(struct zs_pool *pool, uint32_t owner, size_t len, zs_ref *ret_ref)
 {
 	struct zs_class *c = zs_class_of(pool, len);

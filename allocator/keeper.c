@@ -62,6 +62,11 @@ static bool is_low(struct zs_pool *pool)
 	       load_relaxed(&a->ready_zspages) - load_relaxed(&a->nr_zspages) < enough;
 }
 
+bool zs_reserve_is_low(struct zs_pool *pool)
+{
+	return is_low(pool);
+}
+
 void keeper_look(struct zs_pool *pool, bool now)
 {
 	/*

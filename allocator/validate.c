@@ -288,3 +288,13 @@ int zs_validate(struct zs_pool *pool, bool (*live)(void *opaque, uint32_t owner,
 	*ret_error = error;
 	return error ? -EUCLEAN : 0;
 }
+
+uint64_t zs_objects(struct zs_pool *pool)
+{
+	struct zs_stats stats;
+
+	pthread_mutex_lock(&pool->mover_lock);
+	zs_get_stats(pool, &stats);
+	pthread_mutex_unlock(&pool->mover_lock);
+	return stats.objects;
+}

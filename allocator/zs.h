@@ -22,6 +22,8 @@
  * Lock order, outermost first; a lock may be skipped, never taken upwards:
  *
  *	settings lock	one change of settings at a time		the owner's
+ *	age lock	the hand, or marks; no other lock under it	the owner's
+ *	place lock	one batch of recompression put in place		the owner's
  *	mover lock	one compaction or migration at a time		struct zs_pool
  *	keeper lock	what the keeper remembers of the classes	struct zs_pool
  *	slot lock	pins an object					the owner's
@@ -177,6 +179,15 @@ void zs_pool_stop(struct zs_pool *pool);
  */
 int zs_alloc(struct zs_pool *pool, uint32_t owner, size_t len, zs_ref *ret_ref);
 
+/* Bytes that a payload of LEN takes in the cell of its size class, with its owner. */
+size_t zs_cell_bytes(struct zs_pool *pool, size_t len);
+
+/*
+ * Is less than three quarters of the reserve left? Then what is not urgent should allocate nothing.
+ * Asked without a lock: a hint.
+ */
+bool zs_reserve_is_low(struct zs_pool *pool);
+
 /*
  * Commit memory for the size class of LEN; at the limit, first compact what others hold. Blocks; no
  * slot may be locked. -ENOSPC: the limit; -ENOMEM: the kernel gave none, or, in a modest pool, had
@@ -234,5 +245,8 @@ void zs_get_stats(struct zs_pool *pool, struct zs_stats *ret_stats);
  */
 int zs_validate(struct zs_pool *pool, bool (*live)(void *opaque, uint32_t owner, zs_ref ref),
 		void *opaque, const char **ret_error);
+
+/* How many objects there are, while none is being moved and would count twice. Blocks. */
+uint64_t zs_objects(struct zs_pool *pool);
 
 #endif

@@ -62,7 +62,7 @@ struct codec_stream *engine_stream(const struct engine *engine)
 
 static void usage(void)
 {
-	fputs("usage: zcram-bench-engine [options] speed|memory|latency|recover INPUT\n"
+	fputs("usage: zcram-bench-engine [options] speed|memory|latency|recover|cold INPUT\n"
 	      "  -a ALGORITHM  lz4 (the default) or zstd\n"
 	      "  -l LEVEL      its level; 1 by default\n"
 	      "  -f FILTER     none (the default) or auto\n"
@@ -70,6 +70,7 @@ static void usage(void)
 	      "  -m MIB        use no more of the input; all of it by default\n"
 	      "  -p MIB        memory, recover: fill the device to this much payload; 100 by "
 	      "default\n"
+	      "  -t SECONDS    cold: how long pages have to go cold; 100 by default\n"
 	      "  -s            devices in shared memory, as those that outlive their process\n",
 	      stderr);
 	exit(EXIT_FAILURE);
@@ -88,13 +89,16 @@ static void set_method(struct engine *engine, int level)
 
 int main(int argc, char **argv)
 {
-	struct engine engine = {
-		.algorithm = "lz4", .filter = "none", .rounds = 5, .payload = 100 * MIB};
+	struct engine engine = {.algorithm = "lz4",
+				.filter = "none",
+				.rounds = 5,
+				.payload = 100 * MIB,
+				.seconds = 100};
 	uint64_t mib = 0;
 	int opt, level = 1;
 	const char *what;
 
-	while ((opt = getopt(argc, argv, "a:l:f:r:m:p:s")) != -1) {
+	while ((opt = getopt(argc, argv, "a:l:f:r:m:p:t:s")) != -1) {
 		if (opt == 'a')
 			engine.algorithm = optarg;
 		else if (opt == 'f')
@@ -107,6 +111,8 @@ int main(int argc, char **argv)
 			mib = parse_number("-m", optarg);
 		else if (opt == 'p')
 			engine.payload = parse_number("-p", optarg) * MIB;
+		else if (opt == 't')
+			engine.seconds = (unsigned int)parse_number("-t", optarg);
 		else if (opt == 's')
 			engine.in_store = true;
 		else
@@ -124,6 +130,8 @@ int main(int argc, char **argv)
 		measure_memory(&engine);
 	else if (strcmp(what, "latency") == 0)
 		measure_latency(&engine);
+	else if (strcmp(what, "cold") == 0)
+		measure_cold(&engine);
 	else if (strcmp(what, "recover") == 0)
 		measure_recovery(&engine);
 	else

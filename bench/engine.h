@@ -20,9 +20,10 @@ struct engine {
 	const char *algorithm; /* as given, for the output */
 	const char *filter;
 	struct codec_method method;
-	unsigned int rounds; /* 1..MAX_ROUNDS */
-	uint64_t payload;    /* bytes, for memory and recover */
-	bool in_store;	     /* devices stand in shared memory, as those that outlive a process */
+	unsigned int rounds;  /* 1..MAX_ROUNDS */
+	uint64_t payload;     /* bytes, for memory and recover */
+	unsigned int seconds; /* cold: how long the accesses go on */
+	bool in_store;	      /* devices stand in shared memory, as those that outlive a process */
 };
 
 /* What is measured: each prints its lines, and exits with a message when the device fails. */
@@ -30,6 +31,7 @@ void measure_speed(const struct engine *engine);
 void measure_memory(const struct engine *engine);
 void measure_latency(const struct engine *engine);
 void measure_recovery(const struct engine *engine);
+void measure_cold(const struct engine *engine);
 
 /* Exit with a message unless RET, which WHAT returned, is 0. */
 void must(int ret, const char *what);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <string.h>
 
 static void say_levels(char *why, size_t size)
 {
@@ -42,6 +43,26 @@ int codec_algorithm_read(const char *text, struct codec_method *ret_method, char
 	if (r < 0)
 		return refuse(r, why, size);
 	return codec_algorithm_method(&algorithm, ret_method, why, size);
+}
+
+int codec_algorithms_read(const char *text, struct conf_algorithms *ret_algorithms,
+			  struct codec_method ret_methods[CONF_ALGORITHMS_MAX], char *why,
+			  size_t size)
+{
+	const char *what;
+	int r = conf_parse_algorithms(text, ret_algorithms, &what);
+
+	/* Of a single one it is said what there is. */
+	if (r < 0 && (r == -ERANGE || strncmp(what, "not an", 6) == 0))
+		return refuse(r, why, size);
+	if (r < 0) {
+		snprintf(why, size, "%s", what);
+		return r;
+	}
+	for (unsigned int i = 0; i < ret_algorithms->count && r == 0; i++)
+		r = codec_algorithm_method(&ret_algorithms->algorithms[i], &ret_methods[i], why,
+					   size);
+	return r;
 }
 
 int codec_algorithm_check(const struct conf_algorithm *algorithm, char *why, size_t size)

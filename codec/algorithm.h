@@ -19,6 +19,14 @@ int codec_algorithm_method(const struct conf_algorithm *algorithm, struct codec_
 /* The same from TEXT, as it is written. Also -EINVAL: it is not written so. */
 int codec_algorithm_read(const char *text, struct codec_method *ret_method, char *why, size_t size);
 
+/*
+ * Of several, as they are written (conf_parse_algorithms()); a method for each, and for what is not
+ * spelt so what is wrong with it. Errors as above.
+ */
+int codec_algorithms_read(const char *text, struct conf_algorithms *ret_algorithms,
+			  struct codec_method ret_methods[CONF_ALGORITHMS_MAX], char *why,
+			  size_t size);
+
 /* Is there such a one? Errors as above. What struct conf_host asks for. */
 int codec_algorithm_check(const struct conf_algorithm *algorithm, char *why, size_t size);
 

@@ -120,6 +120,14 @@ uint64_t os_now(void)
 	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
 }
 
+uint64_t os_thread_cpu(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+	return (uint64_t)ts.tv_sec * 1000000000U + (uint64_t)ts.tv_nsec;
+}
+
 void os_thread_name(const char *name)
 {
 	pthread_setname_np(pthread_self(), name);
@@ -132,6 +140,13 @@ int os_thread_urgent(bool urgent)
 
 	/* 0: the calling thread */
 	return sched_setscheduler(0, policy, &param) < 0 ? -errno : 0;
+}
+
+int os_thread_idle(void)
+{
+	struct sched_param param = {.sched_priority = 0};
+
+	return sched_setscheduler(0, SCHED_IDLE, &param) < 0 ? -errno : 0;
 }
 
 bool os_thread_is_urgent(void)

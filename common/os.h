@@ -46,6 +46,9 @@ void os_wake(const uint32_t *word, bool all);
 /* Nanoseconds of the monotonic clock. */
 uint64_t os_now(void);
 
+/* Nanoseconds of CPU time that the calling thread has used. */
+uint64_t os_thread_cpu(void);
+
 /* Name the calling thread, in 15 characters. */
 void os_thread_name(const char *name);
 
@@ -54,6 +57,13 @@ void os_thread_name(const char *name);
  * priority. Or as the others again. -EPERM: it takes CAP_SYS_NICE or RLIMIT_RTPRIO.
  */
 int os_thread_urgent(bool urgent);
+
+/*
+ * Run the calling thread only while nobody else wants its CPU, or hardly: SCHED_IDLE. It may be stopped
+ * at any instant, for long: so it must hold no lock that others wait for. There is no way back without
+ * privilege. -EPERM: a sandbox forbids it.
+ */
+int os_thread_idle(void);
 
 /* Has the calling thread a real-time policy? */
 bool os_thread_is_urgent(void);

@@ -15,6 +15,12 @@
  *	"write: slot locked"
  *	"write: slot swapped"		the slot names the new content; the old cell is nobody's
  *	"write: old freed"
+ *	"recompress: cell taken"	the cell carries its owner; nothing names it
+ *	"recompress: payload copied"	the shorter payload stands in the cell; nothing names it
+ *	"recompress: given up"		the page was touched meanwhile: the cell is a hole again
+ *	"recompress: slot swapped"	the slot names the shorter payload; the old cell is nobody's
+ *	"recompress: old freed"
+ *	"recompress: marked"		the slot says that the page was tried
  *	"part: slot locked"		a partial write has locked its page
  *	"part: placed"			the merged page stands in a cell; nothing names it
  *	"trim: slot locked"

@@ -44,6 +44,20 @@ static int print_number(uint64_t number, uint64_t none, const char *word, char *
 	return asprintf(ret_text, "%" PRIu64, number);
 }
 
+/* By the largest unit that keeps it whole. */
+static int print_time(uint64_t seconds, char **ret_text)
+{
+	static const struct {
+		uint64_t seconds;
+		char unit;
+	} units[] = {{86400, 'd'}, {3600, 'h'}, {60, 'm'}, {1, 's'}};
+	size_t i = seconds == 0 ? ARRAY_SIZE(units) - 1 : 0;
+
+	while (seconds % units[i].seconds != 0)
+		i++;
+	return asprintf(ret_text, "%" PRIu64 "%c", seconds / units[i].seconds, units[i].unit);
+}
+
 /* As asprintf(): negative when there is no memory. */
 static int print(const struct conf_device *device, enum conf_key key, char **ret_text)
 {
@@ -58,6 +72,10 @@ static int print(const struct conf_device *device, enum conf_key key, char **ret
 		return print_text(conf_filter_choice.words[device->filter], ret_text);
 	case CONF_KEY_COMPACT:
 		return print_text(conf_compact_choice.words[device->compact], ret_text);
+	case CONF_KEY_RECOMPRESS_AGE:
+		return print_time(device->recompress_age, ret_text);
+	case CONF_KEY_RECOMPRESS_CPU:
+		return asprintf(ret_text, "%u", device->recompress_cpu);
 	case CONF_KEY_RESERVE:
 		if (device->reserve == CONF_RESERVE_AUTO)
 			return print_text("auto", ret_text);
@@ -122,16 +140,25 @@ static const struct {
 	const char *name;
 	enum conf_key key;
 } parameters[] = {
-	{"size", CONF_KEY_SIZE},	   {"algorithm", CONF_KEY_ALGORITHM},
-	{"mem-limit", CONF_KEY_MEM_LIMIT}, {"reserve", CONF_KEY_RESERVE},
-	{"filter", CONF_KEY_FILTER},	   {"compact", CONF_KEY_COMPACT},
+	{"size", CONF_KEY_SIZE},
+	{"algorithm", CONF_KEY_ALGORITHM},
+	{"mem-limit", CONF_KEY_MEM_LIMIT},
+	{"reserve", CONF_KEY_RESERVE},
+	{"filter", CONF_KEY_FILTER},
+	{"compact", CONF_KEY_COMPACT},
 	{"lock", CONF_KEY_LOCK},
+	{"recompress-age", CONF_KEY_RECOMPRESS_AGE},
+	{"recompress-cpu", CONF_KEY_RECOMPRESS_CPU},
 };
 
 /* What the plugin does without being told, it cannot always be told. */
 static bool is_unsaid(const struct conf_device *device, enum conf_key key)
 {
 	return (key == CONF_KEY_MEM_LIMIT && device->mem_limit == 0) ||
+	       (key == CONF_KEY_RECOMPRESS_AGE &&
+		device->recompress_age == CONF_DEFAULT_RECOMPRESS_AGE) ||
+	       (key == CONF_KEY_RECOMPRESS_CPU &&
+		device->recompress_cpu == CONF_DEFAULT_RECOMPRESS_CPU) ||
 	       (key == CONF_KEY_RESERVE && device->reserve == CONF_RESERVE_AUTO);
 }
 

@@ -29,6 +29,8 @@ const struct conf_key_name conf_key_names[CONF_KEY_COUNT] = {
 	[CONF_KEY_ALGORITHM] = {"compression-algorithm", "algorithm"},
 	[CONF_KEY_FILTER] = {"filter", NULL},
 	[CONF_KEY_COMPACT] = {"compact", NULL},
+	[CONF_KEY_RECOMPRESS_AGE] = {"recompress-age", NULL},
+	[CONF_KEY_RECOMPRESS_CPU] = {"recompress-cpu", NULL},
 	[CONF_KEY_RESERVE] = {"reserve", NULL},
 	[CONF_KEY_LOCK] = {"lock", NULL},
 	[CONF_KEY_CONNECTIONS] = {"connections", NULL},
@@ -156,25 +158,42 @@ static int check_name(const struct conf_algorithm *method, char *why)
 static int set_algorithm(const struct value *value)
 {
 	const char *text = *value->text == '\0' ? CONF_DEFAULT_ALGORITHM : value->text;
-	struct conf_algorithm method;
+	struct conf_algorithms algorithms;
 	const char *why;
 	int r;
 
-	if (strpbrk(text, " \t") != NULL || *text == '(')
-		return refuse(value, "one algorithm is allowed for now, pages are not compressed "
-				     "again by another: give the first one alone, without (type=)");
-	r = conf_parse_algorithm(text, &method, &why);
+	r = conf_parse_algorithms(text, &algorithms, &why);
 	if (r < 0)
 		return refuse(value, why);
-	if (value->host->check_algorithm != NULL)
-		r = value->host->check_algorithm(&method, value->why, CONF_WHY_SIZE);
-	else
-		r = check_name(&method, value->why);
+	for (unsigned int i = 0; i < algorithms.count && r == 0; i++) {
+		const struct conf_algorithm *one = &algorithms.algorithms[i];
+
+		if (value->host->check_algorithm != NULL)
+			r = value->host->check_algorithm(one, value->why, CONF_WHY_SIZE);
+		else
+			r = check_name(one, value->why);
+	}
 	if (r < 0)
 		return -EINVAL;
 	value->device->algorithm = text;
-	value->device->method = method;
+	value->device->algorithms = algorithms;
 	return 0;
+}
+
+static int set_recompress_age(const struct value *value)
+{
+	const char *why;
+	int r = conf_parse_recompress_age(value->text, &value->device->recompress_age, &why);
+
+	return r < 0 ? refuse(value, why) : 0;
+}
+
+static int set_recompress_cpu(const struct value *value)
+{
+	const char *why;
+	int r = conf_parse_recompress_cpu(value->text, &value->device->recompress_cpu, &why);
+
+	return r < 0 ? refuse(value, why) : 0;
 }
 
 static int set_choice(const struct value *value, const struct conf_choice *choice, int *ret_index)
@@ -379,6 +398,8 @@ static int (*const setters[CONF_KEY_COUNT])(const struct value *value) = {
 	[CONF_KEY_ALGORITHM] = set_algorithm,
 	[CONF_KEY_FILTER] = set_filter,
 	[CONF_KEY_COMPACT] = set_compact,
+	[CONF_KEY_RECOMPRESS_AGE] = set_recompress_age,
+	[CONF_KEY_RECOMPRESS_CPU] = set_recompress_cpu,
 	[CONF_KEY_RESERVE] = set_reserve,
 	[CONF_KEY_LOCK] = set_lock,
 	[CONF_KEY_CONNECTIONS] = set_connections,

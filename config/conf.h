@@ -28,6 +28,8 @@ enum conf_key {
 	CONF_KEY_ALGORITHM,
 	CONF_KEY_FILTER,
 	CONF_KEY_COMPACT,
+	CONF_KEY_RECOMPRESS_AGE,
+	CONF_KEY_RECOMPRESS_CPU,
 	CONF_KEY_RESERVE,
 	CONF_KEY_LOCK,
 	CONF_KEY_CONNECTIONS,
@@ -85,24 +87,26 @@ struct conf_device {
 	bool applies;
 	const char *why_not;
 
-	uint64_t size;		      /* bytes, a multiple of 4096 */
-	uint64_t mem_limit;	      /* bytes, a multiple of 4096; 0: no limit */
-	const char *algorithm;	      /* "zstd(level=1)", spelt as the plugin takes it */
-	struct conf_algorithm method; /* the same, taken apart */
+	uint64_t size;			   /* bytes, a multiple of 4096 */
+	uint64_t mem_limit;		   /* bytes, a multiple of 4096; 0: no limit */
+	const char *algorithm;		   /* "zstd(level=1)", spelt as the plugin takes it */
+	struct conf_algorithms algorithms; /* the same, taken apart */
 	enum conf_filter filter;
 	enum conf_compact compact;
-	uint64_t reserve;	    /* bytes, or CONF_RESERVE_AUTO */
-	enum conf_lock lock;	    /* by default on for swap, auto for a file system */
-	unsigned int connections;   /* 0: auto */
-	unsigned int threads;	    /* 0: auto */
-	int nbd_index;		    /* N of /dev/nbdN; -1: any */
-	uint64_t host_memory_limit; /* MiB, or CONF_NO_HOST_LIMIT */
-	int swap_priority;	    /* -1: the kernel's own choice */
-	const char *fs_type;	    /* "swap", or the N of mkfs.N; never NULL */
-	bool swap;		    /* is fs_type "swap"? */
-	const char *mount_point;    /* absolute, normalised; NULL: swap, or made and not mounted */
-	const char *options;	    /* for swapon or mount, maybe empty; never NULL */
-	enum conf_discard discard;  /* swap: what options say of it */
+	uint64_t recompress_age;     /* seconds */
+	unsigned int recompress_cpu; /* percent of one CPU */
+	uint64_t reserve;	     /* bytes, or CONF_RESERVE_AUTO */
+	enum conf_lock lock;	     /* by default on for swap, auto for a file system */
+	unsigned int connections;    /* 0: auto */
+	unsigned int threads;	     /* 0: auto */
+	int nbd_index;		     /* N of /dev/nbdN; -1: any */
+	uint64_t host_memory_limit;  /* MiB, or CONF_NO_HOST_LIMIT */
+	int swap_priority;	     /* -1: the kernel's own choice */
+	const char *fs_type;	     /* "swap", or the N of mkfs.N; never NULL */
+	bool swap;		     /* is fs_type "swap"? */
+	const char *mount_point;     /* absolute, normalised; NULL: swap, or made and not mounted */
+	const char *options;	     /* for swapon or mount, maybe empty; never NULL */
+	enum conf_discard discard;   /* swap: what options say of it */
 
 	struct conf_origin origin[CONF_KEY_COUNT];
 };

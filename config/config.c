@@ -75,6 +75,45 @@ too_large:
 	return -ERANGE;
 }
 
+/* The seconds of a unit; 0 when it is none. */
+static uint64_t parse_unit(const char *text)
+{
+	if (*text != '\0' && text[1] != '\0')
+		return 0;
+	switch (*text) {
+	case '\0':
+	case 's':
+		return 1;
+	case 'm':
+		return 60;
+	case 'h':
+		return 3600;
+	case 'd':
+		return 86400;
+	default:
+		return 0;
+	}
+}
+
+int conf_parse_time(const char *text, uint64_t *ret_seconds, const char **ret_why)
+{
+	uint64_t value, unit;
+	const char *end;
+	int r = parse_digits(text, UINT64_MAX, &value, &end);
+
+	unit = r < 0 ? 0 : parse_unit(end);
+	if (r == -ERANGE || (unit > 0 && value > UINT64_MAX / unit)) {
+		*ret_why = "too large: a time is less than 2^64 seconds";
+		return -ERANGE;
+	}
+	if (unit == 0) {
+		*ret_why = "not a time: give seconds, or a number with s, m, h or d";
+		return -EINVAL;
+	}
+	*ret_seconds = value * unit;
+	return 0;
+}
+
 /* A whole number from INT_MIN to INT_MAX. */
 static int parse_int(const char *text, int *ret_value, const char **ret_end)
 {
@@ -146,6 +185,13 @@ const struct conf_choice conf_compact_choice = {
 	.why = "not a choice: give auto or off",
 };
 
+const struct conf_choice conf_cold_choice = {
+	.words = {[CONF_COLD_IDLE] = "idle",
+		  [CONF_COLD_HUGE] = "huge",
+		  [CONF_COLD_HUGE_IDLE] = "huge_idle"},
+	.why = "not a type: give type=idle, type=huge or type=huge_idle",
+};
+
 const struct conf_choice conf_pool_at_exit_choice = {
 	.words = {[CONF_POOL_REMOVE] = "remove", [CONF_POOL_KEEP] = "keep"},
 	.why = "not a choice: give remove or keep",
@@ -162,4 +208,124 @@ int conf_parse_choice(const struct conf_choice *choice, const char *text, int *r
 	}
 	*ret_why = choice->why;
 	return -EINVAL;
+}
+
+/* The next word of a list, and what is behind it; it is cut out of TEXT. NULL: there is none. */
+static char *next_word(char **text)
+{
+	char *word = *text + strspn(*text, " \t");
+	size_t len = strcspn(word, " \t");
+
+	if (len == 0)
+		return NULL;
+	*text = word + len + (word[len] != '\0');
+	word[len] = '\0';
+	return word;
+}
+
+/* One of "type=WORD" and "threshold=BYTES". */
+static int parse_cold_item(char *item, struct conf_algorithms *algorithms, const char **ret_why)
+{
+	static const char type[] = "type=", threshold[] = "threshold=";
+	int cold, r;
+
+	if (strncmp(item, type, sizeof(type) - 1) == 0) {
+		r = conf_parse_choice(&conf_cold_choice, item + sizeof(type) - 1, &cold, ret_why);
+		if (r == 0)
+			algorithms->cold = (enum conf_cold)cold;
+		return r;
+	}
+	if (strncmp(item, threshold, sizeof(threshold) - 1) == 0)
+		return conf_parse_size(item + sizeof(threshold) - 1, &algorithms->threshold,
+				       ret_why);
+	*ret_why = "not what is compressed again: give (type=idle), (type=huge) or "
+		   "(type=huge_idle), with ,threshold=BYTES";
+	return -EINVAL;
+}
+
+/* "(ITEM,ITEM)", the last of a list. */
+static int parse_cold(char *word, struct conf_algorithms *algorithms, const char **ret_why)
+{
+	size_t len = strlen(word);
+	char *item = word + 1;
+	int r = 0;
+
+	if (algorithms->count < 2 || word[len - 1] != ')') {
+		*ret_why = algorithms->count == 0 ? "not an algorithm: give NAME or NAME(level=N)"
+			   : algorithms->count == 1
+				   ? "with one algorithm nothing is compressed again: give a "
+				     "second one before (type=)"
+				   : "not what is compressed again: the ) is missing";
+		return -EINVAL;
+	}
+	word[len - 1] = '\0';
+	while (r == 0 && item != NULL) {
+		char *one = strsep(&item, ",");
+
+		r = parse_cold_item(one, algorithms, ret_why);
+	}
+	return r;
+}
+
+#define ALGORITHMS_TEXT_MAX 255
+
+int conf_parse_algorithms(const char *text, struct conf_algorithms *ret_algorithms,
+			  const char **ret_why)
+{
+	struct conf_algorithms algorithms = {0};
+	char copy[ALGORITHMS_TEXT_MAX + 1], *rest = copy, *word;
+	size_t len = strlen(text);
+	bool ended = false;
+	int r = 0;
+
+	*ret_why = "not an algorithm: give NAME or NAME(level=N), N a whole number";
+	if (len > ALGORITHMS_TEXT_MAX)
+		return -EINVAL;
+	memcpy(copy, text, len + 1);
+	while (r == 0 && (word = next_word(&rest)) != NULL) {
+		if (ended) {
+			*ret_why = "nothing may stand behind what is compressed again, (type=)";
+			return -EINVAL;
+		}
+		ended = *word == '(';
+		if (ended)
+			r = parse_cold(word, &algorithms, ret_why);
+		else if (algorithms.count == CONF_ALGORITHMS_MAX)
+			*ret_why = "too many algorithms: give at most 4", r = -EINVAL;
+		else
+			r = conf_parse_algorithm(word, &algorithms.algorithms[algorithms.count++],
+						 ret_why);
+	}
+	if (r == 0 && algorithms.count == 0)
+		r = -EINVAL;
+	if (r == 0)
+		*ret_algorithms = algorithms;
+	return r;
+}
+
+int conf_parse_recompress_age(const char *text, uint64_t *ret_seconds, const char **ret_why)
+{
+	uint64_t seconds;
+	int r = conf_parse_time(text, &seconds, ret_why);
+
+	if (r == 0 && seconds > CONF_RECOMPRESS_AGE_MAX) {
+		*ret_why = "too long: give at most 262128 seconds: what is older is idle by itself";
+		r = -ERANGE;
+	}
+	if (r == 0)
+		*ret_seconds = seconds;
+	return r;
+}
+
+int conf_parse_recompress_cpu(const char *text, unsigned int *ret_percent, const char **ret_why)
+{
+	const char *end;
+	uint64_t percent;
+
+	if (parse_digits(text, 100, &percent, &end) < 0 || *end != '\0' || percent == 0) {
+		*ret_why = "not a share of one CPU: give 1 to 100, in percent";
+		return -EINVAL;
+	}
+	*ret_percent = (unsigned int)percent;
+	return 0;
 }

@@ -19,6 +19,12 @@
  */
 int conf_parse_size(const char *text, uint64_t *ret_bytes, const char **ret_why);
 
+/*
+ * A time in seconds: decimal digits, then s, m, h or d, or nothing, which is s. -EINVAL: not such a
+ * time; -ERANGE: it does not fit in 64 bits.
+ */
+int conf_parse_time(const char *text, uint64_t *ret_seconds, const char **ret_why);
+
 #define CONF_DEFAULT_ALGORITHM	"zstd(level=1)"
 #define CONF_ALGORITHM_NAME_MAX 15
 
@@ -35,6 +41,37 @@ struct conf_algorithm {
  */
 int conf_parse_algorithm(const char *text, struct conf_algorithm *ret_algorithm,
 			 const char **ret_why);
+
+/*
+ * Several in zram-generator's spelling, with blanks between: "NAME NAME(level=N) (type=idle)". The first
+ * is what pages are written by; the others are what old ones are compressed again by, in that order,
+ * and what stands in parentheses at the end, "type=idle", "type=huge" or "type=huge_idle",
+ * "threshold=BYTES", or both with a comma between, says which pages those are.
+ * -EINVAL: not spelt so; -ERANGE: a level does not fit in an int.
+ */
+#define CONF_ALGORITHMS_MAX 4
+
+enum conf_cold { CONF_COLD_IDLE, CONF_COLD_HUGE, CONF_COLD_HUGE_IDLE };
+
+struct conf_algorithms {
+	unsigned int count; /* at least 1 */
+	struct conf_algorithm algorithms[CONF_ALGORITHMS_MAX];
+	enum conf_cold cold;
+	uint64_t threshold; /* bytes; 0: none is given */
+};
+
+int conf_parse_algorithms(const char *text, struct conf_algorithms *ret_algorithms,
+			  const char **ret_why);
+
+#define CONF_RECOMPRESS_AGE_MAX	    UINT64_C(262128) /* seconds: what is older is idle by itself */
+#define CONF_DEFAULT_RECOMPRESS_AGE UINT64_C(900)
+#define CONF_DEFAULT_RECOMPRESS_CPU 10
+
+/* For how long a page must not have been touched, in seconds, up to the above. */
+int conf_parse_recompress_age(const char *text, uint64_t *ret_seconds, const char **ret_why);
+
+/* A share of one CPU, 1 to 100 percent, without a sign. */
+int conf_parse_recompress_cpu(const char *text, unsigned int *ret_percent, const char **ret_why);
 
 #define CONF_CHOICES_MAX 3
 
@@ -53,6 +90,7 @@ enum conf_compact { CONF_COMPACT_AUTO, CONF_COMPACT_OFF };
 extern const struct conf_choice conf_lock_choice;
 extern const struct conf_choice conf_filter_choice;
 extern const struct conf_choice conf_compact_choice;
+extern const struct conf_choice conf_cold_choice;
 extern const struct conf_choice conf_pool_at_exit_choice;
 
 /* The index of TEXT among the choice's words. -EINVAL: it is none of them. */

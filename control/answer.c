@@ -8,7 +8,7 @@
 #include "device/fields.h"
 #include "device/settings.h"
 
-static struct json_object *finish(struct json_object *result, bool complete)
+struct json_object *answer_finish(struct json_object *result, bool complete)
 {
 	if (complete)
 		return control_answer_result(result);
@@ -46,11 +46,13 @@ static bool add_settings(struct json_object *object, const struct device_setting
 	char algorithm[SETTINGS_ALGORITHM_SIZE];
 	bool ok;
 
-	settings_algorithm(&settings->method, algorithm);
+	settings_algorithm(settings, algorithm);
 	ok = control_add(object, "algorithm", json_object_new_string(algorithm));
 	ok &= control_add(object, "filter", json_object_new_string(settings_filter(settings)));
 	ok &= control_add(object, "compact", json_object_new_string(settings_compact(settings)));
 	ok &= control_add(object, "mem-limit", json_object_new_uint64(settings->mem_limit));
+	ok &= control_add(object, "recompress-age", json_object_new_uint64(settings->cold.age));
+	ok &= control_add(object, "recompress-cpu", json_object_new_uint64(settings->cold.cpu));
 	return ok;
 }
 
@@ -65,6 +67,36 @@ static bool add_uuid(struct json_object *object, const struct device *device)
 		return true;
 	device_uuid_text(recovery.uuid, text);
 	return control_add(object, "uuid", json_object_new_string(text));
+}
+
+static struct json_object *new_age(const struct device_age *age)
+{
+	struct json_object *object = json_object_new_object();
+	bool ok = control_add(object, "seconds", json_object_new_uint64(age->seconds));
+
+	ok &= control_add(object, "pages", json_object_new_uint64(age->pages));
+	if (ok)
+		return object;
+	json_object_put(object);
+	return NULL;
+}
+
+static struct json_object *new_ages(struct device *device)
+{
+	struct json_object *array = json_object_new_array();
+	struct device_age ages[DEVICE_AGES];
+
+	device_get_ages(device, ages);
+	for (size_t i = 0; array != NULL && i < DEVICE_AGES; i++) {
+		struct json_object *age = new_age(&ages[i]);
+
+		if (age == NULL || json_object_array_add(array, age) < 0) {
+			json_object_put(age);
+			json_object_put(array);
+			array = NULL;
+		}
+	}
+	return array;
 }
 
 static struct json_object *answer_stat(const struct control_server_options *options)
@@ -86,7 +118,8 @@ static struct json_object *answer_stat(const struct control_server_options *opti
 	ok &= control_add(result, "streams",
 			  json_object_new_uint64(device_streams(options->device)));
 	ok &= control_add(result, "stats", new_stats(&stats));
-	return finish(result, ok);
+	ok &= control_add(result, "ages", new_ages(options->device));
+	return answer_finish(result, ok);
 }
 
 static struct json_object *answer_error(int number, const char *what)
@@ -126,7 +159,7 @@ static struct json_object *answer_map(struct device *device, unsigned int cells)
 	result = json_object_new_object();
 	ok = control_add(result, "live", new_shares(live, (size_t)n));
 	ok &= control_add(result, "held", new_shares(held, (size_t)n));
-	return finish(result, ok);
+	return answer_finish(result, ok);
 }
 
 static struct json_object *answer_set(struct device *device, const struct control_request *request)
@@ -183,60 +216,5 @@ struct json_object *answer_adopt(const struct control_succession *succession)
 			json_object_put(one);
 	}
 	ok &= control_add(result, "connections", array);
-	return finish(result, ok);
-}
-
-static struct json_object *new_pool(uint64_t pool)
-{
-	struct json_object *object = json_object_new_object();
-
-	if (control_add(object, "pool", json_object_new_uint64(pool)))
-		return object;
-	json_object_put(object);
-	return NULL;
-}
-
-static struct json_object *answer_compact(uint64_t before, uint64_t after)
-{
-	struct json_object *result = json_object_new_object();
-	bool ok = control_add(result, "before", new_pool(before));
-
-	ok &= control_add(result, "after", new_pool(after));
-	return finish(result, ok);
-}
-
-static struct json_object *answer_counts(const struct image_counts *counts)
-{
-	struct json_object *result = json_object_new_object();
-	bool ok = control_add(result, "objects", json_object_new_uint64(counts->objects));
-
-	ok &= control_add(result, "same", json_object_new_uint64(counts->same));
-	ok &= control_add(result, "damaged", json_object_new_uint64(counts->damaged));
-	ok &= control_add(result, "payload", json_object_new_uint64(counts->payload));
-	return finish(result, ok);
-}
-
-static struct json_object *answer_failure(const struct job_result *result)
-{
-	bool saves = result->kind == JOB_SAVE;
-	const char *why = result->image.why;
-	struct control_error error;
-
-	if (why == NULL && result->error == -ENOSPC)
-		why = "mem-limit is reached";
-	if (why == NULL && result->error == -ENOTEMPTY)
-		why = "there is something on the device";
-	control_error_set(&error, -result->error, "%s: %s%s", saves ? "save" : "restore",
-			  why ? why : strerror(-result->error),
-			  result->image.emptied ? ": the device is left empty" : "");
-	return control_answer_error(&error);
-}
-
-struct json_object *answer_job(const struct job_result *result)
-{
-	if (result->error < 0)
-		return answer_failure(result);
-	if (result->kind == JOB_COMPACT)
-		return answer_compact(result->before, result->after);
-	return answer_counts(&result->image.counts);
+	return answer_finish(result, ok);
 }

@@ -5,7 +5,6 @@
 
 #include <json-c/json.h>
 
-#include "control/job.h"
 #include "control/request.h"
 #include "control/server.h"
 
@@ -20,7 +19,7 @@ struct json_object *answer_request(const struct control_server_options *options,
 /* The answer to adopt: the descriptors of all connections. */
 struct json_object *answer_adopt(const struct control_succession *succession);
 
-/* The answer to what the job's thread has done. */
-struct json_object *answer_job(const struct job_result *result);
+/* RESULT as an answer, or NULL, and it is put, if it could not be made COMPLETE. */
+struct json_object *answer_finish(struct json_object *result, bool complete);
 
 #endif

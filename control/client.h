@@ -23,7 +23,7 @@ int control_connect(const char *path, int timeout_ms, struct control_client **re
 /* NULL: nothing. */
 void control_close(struct control_client *client);
 
-/* From now on: as in control_connect(). For the one command that takes long, compact. */
+/* From now on: as in control_connect(). For a command that takes long. */
 void control_set_timeout(struct control_client *client, int timeout_ms);
 
 /* The server's process id, as the kernel knows it; of a process that has ended, or not ours: 0. */

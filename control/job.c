@@ -1,107 +1,40 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/job.h"
 
-#include <errno.h>
-#include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "common/os.h"
 #include "control/thread.h"
+#include "control/work.h"
 
-/* Seconds that a client may let an image wait: a disk that is written to may be slow. */
-#define STREAM_PATIENCE 60
-
-static int stream_error(void)
+/* With the lock held: the stream is open as long as its job is asked for. */
+static void cut_stream(struct job *job)
 {
-	return errno == EAGAIN ? -ETIMEDOUT : -errno;
+	if (job->stream >= 0)
+		shutdown(job->stream, SHUT_RDWR);
 }
 
-static int stream_write(void *opaque, const void *data, size_t n)
+static void drop_stream(struct job *job)
 {
-	const int *fd = opaque;
-
-	for (size_t done = 0; done < n;) {
-		ssize_t sent = send(*fd, (const char *)data + done, n - done, MSG_NOSIGNAL);
-
-		if (sent < 0 && errno != EINTR)
-			return stream_error();
-		if (sent > 0)
-			done += (size_t)sent;
-	}
-	return 0;
-}
-
-static ssize_t stream_read(void *opaque, void *data, size_t n)
-{
-	const int *fd = opaque;
-	ssize_t got;
-
-	do
-		got = recv(*fd, data, n, 0);
-	while (got < 0 && errno == EINTR);
-	return got < 0 ? stream_error() : got;
-}
-
-static void set_patience(int fd)
-{
-	const struct timeval wait = {.tv_sec = STREAM_PATIENCE};
-
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &wait, sizeof(wait));
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &wait, sizeof(wait));
-}
-
-static uint64_t pool_of(struct device *device)
-{
-	struct device_stats stats;
-
-	device_get_stats(device, &stats);
-	return stats.pool;
-}
-
-static void compact(struct device *device, struct job_result *result)
-{
-	result->before = pool_of(device);
-	device_compact(device);
-	result->after = pool_of(device);
-}
-
-static struct job_result do_task(struct device *device, struct job_task *task)
-{
-	struct job_result result = {.kind = task->kind};
-
-	if (task->stream >= 0)
-		set_patience(task->stream);
-	switch (task->kind) {
-	case JOB_COMPACT:
-		compact(device, &result);
-		break;
-	case JOB_SAVE:
-		result.error =
-			device_save(device, stream_write, &task->stream, &result.image.counts);
-		break;
-	case JOB_RESTORE:
-		result.error = device_restore(device, task->force, stream_read, &task->stream,
-					      &result.image);
-		break;
-	}
-	return result;
+	if (job->stream >= 0)
+		close(job->stream);
+	job->stream = -1;
 }
 
 /* With the lock held, which is released meanwhile. */
 static void do_job(struct job *job)
 {
-	struct job_task task = job->task;
-	struct job_result result;
+	struct control_request request = job->request;
+	int stream = job->stream;
+	struct json_object *answer;
 
 	pthread_mutex_unlock(&job->lock);
-	result = do_task(job->device, &task);
+	answer = work_do(job->device, &request, stream);
 	pthread_mutex_lock(&job->lock);
-	if (task.stream >= 0)
-		close(task.stream);
-	job->result = result;
+	drop_stream(job);
+	job->answer = answer;
 	job->state = JOB_DONE;
 	eventfd_write(job->done_fd, 1);
 }
@@ -129,16 +62,10 @@ int job_start(struct job *job, struct device *device, int done_fd)
 	job->done_fd = done_fd;
 	job->state = JOB_NONE;
 	job->stop = false;
+	job->stream = -1;
 	pthread_mutex_init(&job->lock, NULL);
 	pthread_cond_init(&job->changed, NULL);
 	return thread_start(&job->thread, job_main, job);
-}
-
-/* With the lock held: the stream is open as long as its job is asked for. */
-static void cut_stream(struct job *job)
-{
-	if (job->state == JOB_ASKED && job->task.stream >= 0)
-		shutdown(job->task.stream, SHUT_RDWR);
 }
 
 void job_cancel(struct job *job)
@@ -150,19 +77,21 @@ void job_cancel(struct job *job)
 
 void job_stop(struct job *job)
 {
+	device_recompress_cancel(job->device); /* the one that may last for minutes */
 	pthread_mutex_lock(&job->lock);
 	job->stop = true;
 	cut_stream(job);
 	pthread_cond_signal(&job->changed);
 	pthread_mutex_unlock(&job->lock);
 	pthread_join(job->thread, NULL);
-	if (job->state == JOB_ASKED && job->task.stream >= 0)
-		close(job->task.stream);
+	drop_stream(job); /* of what was asked last, and not begun */
+	if (job->state == JOB_DONE)
+		json_object_put(job->answer);
 	pthread_cond_destroy(&job->changed);
 	pthread_mutex_destroy(&job->lock);
 }
 
-bool job_ask(struct job *job, const struct job_task *task)
+bool job_ask(struct job *job, const struct control_request *request, int stream)
 {
 	bool ours;
 
@@ -170,21 +99,22 @@ bool job_ask(struct job *job, const struct job_task *task)
 	ours = job->state == JOB_NONE;
 	if (ours) {
 		job->state = JOB_ASKED;
-		job->task = *task;
+		job->request = *request;
+		job->stream = stream;
 		pthread_cond_signal(&job->changed);
 	}
 	pthread_mutex_unlock(&job->lock);
 	return ours;
 }
 
-bool job_take(struct job *job, struct job_result *ret_result)
+bool job_take(struct job *job, struct json_object **ret_answer)
 {
 	bool done;
 
 	pthread_mutex_lock(&job->lock);
 	done = job->state == JOB_DONE;
 	if (done) {
-		*ret_result = job->result;
+		*ret_answer = job->answer;
 		job->state = JOB_NONE;
 	}
 	pthread_mutex_unlock(&job->lock);

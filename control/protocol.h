@@ -12,15 +12,27 @@
  *
  *	stat     {"name":"zcram0" or null,"pid":N,"version":"0.1.0","size":N,
  *	          "algorithm":"zstd(level=1)","filter":"auto","compact":"auto","mem-limit":N,
+ *	          "recompress-age":N (seconds),"recompress-cpu":N (percent),
  *	          "streams":N,"stats":{...}}: the settings as they are in force, and all statistics;
- *	          with a pool that outlives the server also "uuid":"..."
+ *	          with a pool that outlives the server also "uuid":"..."; "ages":[{"seconds":N,
+ *	          "pages":N},...], the pages in the pool by how long they have not been touched, at
+ *	          least: those of the last class are idle
  *	map      arguments {"cells":N}, 1 to 4096: {"live":[...],"held":[...]}: the part of the arena
  *	         that was ever used, in at most so many equal buckets, and of each the share that
  *	         cells with objects fill and the share that has memory, 0 to 255
- *	compact  {"before":{"pool":N},"after":{"pool":N}}, when it is done. EBUSY: one is under way
- *	set      arguments {"algorithm":"lz4","filter":"none","compact":"off","mem-limit":"200M"},
- *	         any of them, as the plugin's parameters are written, but that a mem-limit of "0"
- *	         takes the limit away; all or nothing: {}
+ *	compact  {"before":{"pool":N},"after":{"pool":N}}, when it is done. EBUSY: this or another
+ *	         that takes long is under way
+ *	idle     arguments {"seconds":N}: mark the pages idle that have not been touched for so long,
+ *	         0: all: {"pages":N}, those that are idle then. EINVAL: N is too large; EBUSY as above
+ *	recompress  arguments {"type":"huge","threshold":N,"max-pages":N,"algorithm":"zstd(level=9)"},
+ *	         any of them: compress pages again, all or those that are idle, huge or huge_idle,
+ *	         stored in at least so many bytes: {"pages":N,"saved":N,"bytes":N}: pages that were
+ *	         tried, those of them that take less memory now, and how much. EBUSY as above;
+ *	         or the server ends; EINVAL: there is no algorithm to do it by
+ *	set      arguments {"algorithm":"lz4","filter":"none","compact":"off","mem-limit":"200M",
+ *	         "recompress-age":"15m","recompress-cpu":"10"}, any of them, as the plugin's
+ *	         parameters are written, but that a mem-limit of "0" takes the limit away; all or
+ *	         nothing: {}
  *	handover {}, when the server has finished what it had received, and given the pool up: it ends,
  *	         and another can go on with its connections. EBUSY: one is under way; EOPNOTSUPP:
  *	         it is not a server that another could go on for

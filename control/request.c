@@ -5,12 +5,31 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "codec/algorithm.h"
 #include "common/util.h"
 #include "control/envelope.h"
 #include "device/settings.h"
 
-#define COMMANDS "give stat, map, compact, set, handover, adopt, save or restore"
-#define SETTINGS "give algorithm, filter, compact or mem-limit"
+#define COMMANDS "give stat, map, compact, idle, recompress, set, handover, adopt, save or restore"
+#define SETTINGS "give algorithm, filter, compact, recompress-age, recompress-cpu or mem-limit"
+
+static const char *const names[] = {
+	[CONTROL_STAT] = "stat",
+	[CONTROL_MAP] = "map",
+	[CONTROL_COMPACT] = "compact",
+	[CONTROL_IDLE] = "idle",
+	[CONTROL_RECOMPRESS] = "recompress",
+	[CONTROL_SET] = "set",
+	[CONTROL_HANDOVER] = "handover",
+	[CONTROL_ADOPT] = "adopt",
+	[CONTROL_SAVE] = "save",
+	[CONTROL_RESTORE] = "restore",
+};
+
+const char *request_command_name(enum control_command command)
+{
+	return names[command];
+}
 
 static int read_cells(struct json_object *arguments, struct control_request *request,
 		      struct control_error *error)
@@ -35,6 +54,98 @@ static int read_cells(struct json_object *arguments, struct control_request *req
 					 "argument cells: not one: give a number from 1 to %d",
 					 CONTROL_CELLS_MAX);
 	request->cells = (unsigned int)n;
+	return 0;
+}
+
+static int read_idle(struct json_object *arguments, struct control_request *request,
+		     struct control_error *error)
+{
+	struct json_object *seconds = NULL;
+	char buf[ENVELOPE_QUOTE_SIZE];
+
+	if (arguments != NULL) {
+		json_object_object_foreach(arguments, key, value)
+		{
+			if (strcmp(key, "seconds") != 0)
+				return control_error_set(error, EINVAL,
+							 "argument %s: unknown: give seconds",
+							 envelope_quote_key(key, buf));
+			seconds = value;
+		}
+	}
+	if (!json_object_is_type(seconds, json_type_int) || json_object_get_int64(seconds) < 0)
+		return control_error_set(
+			error, EINVAL, "argument seconds: not one: give a number, 0 for all pages");
+	request->seconds = (uint64_t)json_object_get_int64(seconds);
+	return 0;
+}
+
+static int read_type(struct json_object *value, struct device_recompress *order,
+		     struct control_error *error)
+{
+	static const char *const types[] = DEVICE_COLD_TYPES;
+
+	for (size_t i = 0; control_is_text(value) && i < ARRAY_SIZE(types); i++) {
+		if (strcmp(json_object_get_string(value), types[i]) == 0) {
+			order->type = (enum device_cold_type)i;
+			return 0;
+		}
+	}
+	return control_error_set(error, EINVAL,
+				 "argument type: not one: give all, idle, huge or huge_idle");
+}
+
+static int read_number(const char *key, struct json_object *value, uint64_t *ret_number,
+		       struct control_error *error)
+{
+	if (!json_object_is_type(value, json_type_int) || json_object_get_int64(value) < 0)
+		return control_error_set(error, EINVAL, "argument %s: not a number", key);
+	*ret_number = (uint64_t)json_object_get_int64(value);
+	return 0;
+}
+
+static int read_method(struct json_object *value, struct device_recompress *order,
+		       struct control_error *error)
+{
+	char why[SETTINGS_WHY_SIZE], buf[ENVELOPE_QUOTE_SIZE];
+
+	if (!control_is_text(value))
+		return control_error_set(error, EINVAL, "argument algorithm: not a string");
+	if (codec_algorithm_read(json_object_get_string(value), &order->method, why, sizeof(why)) <
+	    0)
+		return control_error_set(error, EINVAL, "algorithm=%s: %s",
+					 envelope_quote_string(value, buf), why);
+	order->has_method = true;
+	return 0;
+}
+
+static int read_recompress(struct json_object *arguments, struct control_request *request,
+			   struct control_error *error)
+{
+	struct device_recompress *order = &request->recompress;
+	char buf[ENVELOPE_QUOTE_SIZE];
+	int r = 0;
+
+	if (arguments == NULL)
+		return 0;
+	json_object_object_foreach(arguments, key, value)
+	{
+		if (strcmp(key, "type") == 0)
+			r = read_type(value, order, error);
+		else if (strcmp(key, "threshold") == 0)
+			r = read_number(key, value, &order->threshold, error);
+		else if (strcmp(key, "max-pages") == 0)
+			r = read_number(key, value, &order->max_pages, error);
+		else if (strcmp(key, "algorithm") == 0)
+			r = read_method(value, order, error);
+		else
+			r = control_error_set(error, EINVAL,
+					      "argument %s: unknown: give type, threshold, "
+					      "max-pages or algorithm",
+					      envelope_quote_key(key, buf));
+		if (r < 0)
+			return r;
+	}
 	return 0;
 }
 
@@ -74,12 +185,6 @@ static int read_settings(struct json_object *arguments, struct control_request *
 int request_parse(const char *line, size_t len, struct control_request *ret_request,
 		  struct control_error *ret_error)
 {
-	static const char *const names[] = {
-		[CONTROL_STAT] = "stat",	 [CONTROL_MAP] = "map",
-		[CONTROL_COMPACT] = "compact",	 [CONTROL_SET] = "set",
-		[CONTROL_HANDOVER] = "handover", [CONTROL_ADOPT] = "adopt",
-		[CONTROL_SAVE] = "save",	 [CONTROL_RESTORE] = "restore",
-	};
 	static const struct envelope_commands commands = {
 		.names = names,
 		.count = ARRAY_SIZE(names),
@@ -97,6 +202,12 @@ int request_parse(const char *line, size_t len, struct control_request *ret_requ
 	switch (request.command) {
 	case CONTROL_MAP:
 		r = read_cells(arguments, &request, ret_error);
+		break;
+	case CONTROL_IDLE:
+		r = read_idle(arguments, &request, ret_error);
+		break;
+	case CONTROL_RECOMPRESS:
+		r = read_recompress(arguments, &request, ret_error);
 		break;
 	case CONTROL_SET:
 		r = read_settings(arguments, &request, ret_error);

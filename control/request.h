@@ -12,6 +12,8 @@ enum control_command {
 	CONTROL_STAT,
 	CONTROL_MAP,
 	CONTROL_COMPACT,
+	CONTROL_IDLE,
+	CONTROL_RECOMPRESS,
 	CONTROL_SET,
 	CONTROL_HANDOVER,
 	CONTROL_ADOPT,
@@ -21,8 +23,10 @@ enum control_command {
 
 struct control_request {
 	enum control_command command;
-	unsigned int cells;	       /* of map: 1 to CONTROL_CELLS_MAX */
-	bool force;		       /* of restore */
+	unsigned int cells;		     /* of map: 1 to CONTROL_CELLS_MAX */
+	uint64_t seconds;		     /* of idle: 0: all pages */
+	struct device_recompress recompress; /* of recompress */
+	bool force;			     /* of restore */
 	struct json_object *arguments; /* of set: strings by the names of settings; NULL: none */
 };
 
@@ -33,6 +37,9 @@ struct control_request {
 int request_parse(const char *line, size_t len, struct control_request *ret_request,
 		  struct control_error *ret_error);
 void request_put(struct control_request *request);
+
+/* As it is written in a request: a constant. */
+const char *request_command_name(enum control_command command);
 
 /*
  * Change SETTINGS as a request to set says: all of it, or, with an error as above, nothing.

@@ -85,22 +85,18 @@ static void accept_one(struct control_server *s)
 
 /* Requests. */
 
-static const char *const job_names[] = {
-	[JOB_COMPACT] = "compact",
-	[JOB_SAVE] = "save",
-	[JOB_RESTORE] = "restore",
-};
-
-static int begin_job(struct control_server *s, struct connection *c, const struct job_task *task)
+/* What takes long; answered by end_job(). STREAM is taken over. */
+static int begin_job(struct control_server *s, struct connection *c,
+		     const struct control_request *request, int stream)
 {
 	struct control_error error;
 
-	if (!job_ask(&s->job, task)) {
-		if (task->stream >= 0)
-			close(task->stream);
+	if (!job_ask(&s->job, request, stream)) {
+		if (stream >= 0)
+			close(stream);
 		control_error_set(&error, EBUSY,
 				  "%s: one is under way, or something else that takes long",
-				  job_names[task->kind]);
+				  request_command_name(request->command));
 		return connection_refuse(c, &error, false);
 	}
 	c->phase = CONNECTION_WORKING;
@@ -117,37 +113,38 @@ static bool is_stream(int fd)
 	       type == SOCK_STREAM;
 }
 
-static int begin_image(struct control_server *s, struct connection *c, enum job_kind kind,
-		       bool force)
+static int begin_image(struct control_server *s, struct connection *c,
+		       const struct control_request *request)
 {
-	const struct job_task task = {
-		.kind = kind, .stream = connection_take_passed(c), .force = force};
+	int stream = connection_take_passed(c);
 	struct control_error error;
 	int flags;
 
-	if (!is_stream(task.stream)) {
-		if (task.stream >= 0)
-			close(task.stream);
+	if (!is_stream(stream)) {
+		if (stream >= 0)
+			close(stream);
 		control_error_set(&error, EINVAL,
 				  "%s: there is no stream socket with it: send one as SCM_RIGHTS",
-				  job_names[kind]);
+				  request_command_name(request->command));
 		return connection_refuse(c, &error, false);
 	}
 	/* The job waits for it; the client's end has flags of its own. */
-	flags = fcntl(task.stream, F_GETFL);
-	fcntl(task.stream, F_SETFL, flags & ~O_NONBLOCK);
-	return begin_job(s, c, &task);
+	flags = fcntl(stream, F_GETFL);
+	fcntl(stream, F_SETFL, flags & ~O_NONBLOCK);
+	return begin_job(s, c, request, stream);
 }
 
 static void end_job(struct control_server *s)
 {
 	struct connection *c = s->working;
-	struct job_result result;
+	struct json_object *answer;
 
-	if (!job_take(&s->job, &result))
+	if (!job_take(&s->job, &answer))
 		return;
 	s->working = NULL;
-	if (c != NULL && connection_answer(c, answer_job(&result), false) < 0)
+	if (c == NULL)
+		json_object_put(answer);
+	else if (connection_answer(c, answer, false) < 0)
 		drop(s, c);
 }
 
@@ -199,7 +196,6 @@ static int adopt(struct control_server *s, struct connection *c)
 
 static int handle_line(struct control_server *s, struct connection *c)
 {
-	static const struct job_task compact = {.kind = JOB_COMPACT, .stream = -1};
 	struct control_request request;
 	struct control_error error;
 	int r;
@@ -208,12 +204,13 @@ static int handle_line(struct control_server *s, struct connection *c)
 		return connection_refuse(c, &error, false);
 	switch (request.command) {
 	case CONTROL_COMPACT:
-		r = begin_job(s, c, &compact);
+	case CONTROL_IDLE:
+	case CONTROL_RECOMPRESS:
+		r = begin_job(s, c, &request, -1);
 		break;
 	case CONTROL_SAVE:
 	case CONTROL_RESTORE:
-		r = begin_image(s, c, request.command == CONTROL_SAVE ? JOB_SAVE : JOB_RESTORE,
-				request.force);
+		r = begin_image(s, c, &request);
 		break;
 	case CONTROL_HANDOVER:
 		r = begin_handover(s, c);

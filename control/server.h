@@ -2,11 +2,10 @@
 /*
  * server: the control socket of a running device. control/protocol.h says what is spoken there.
  *
- * Two threads: one polls the socket and its clients and answers, one does what takes long:
- * it compacts, saves and restores. Neither is
- * ever waited for by a request of the device, and neither holds a lock of the device's while it
- * allocates, prints or sends: what the device has to say is copied out first. No client makes them
- * wait: nothing blocks, all buffers have bounds, and who is slow is dropped.
+ * Two threads: one polls the socket and its clients and answers, one does what takes long (work.h).
+ * Neither is ever waited for by a request of the device, and neither holds a lock of the device's
+ * while it allocates, prints or sends: what the device has to say is copied out first. No client makes
+ * the first wait: nothing blocks, all buffers have bounds, and who is slow is dropped.
  *
  * Served are root and the user that the server runs as.
  */
@@ -67,7 +66,8 @@ int control_server_start(struct control_server *server);
 
 /*
  * Close all connections, but that of who waits for a handover, and end the threads. Waits for a
- * compaction that is under way; a save or restore is broken off. Before device_stop(). Also when it was never started.
+ * compaction that is under way; recompression, a save or a restore is broken off. Before device_stop().
+ * Also when it was never started.
  */
 void control_server_stop(struct control_server *server);
 

@@ -98,6 +98,10 @@ const char *ctl_stat_text(const struct json_object *stat, const char *key);
 /* A member of its "stats". */
 uint64_t ctl_stat_counter(const struct json_object *stat, const char *key);
 
+/* Of its "ages", the number of classes, and of each the least seconds and the pages. */
+size_t ctl_stat_ages(const struct json_object *stat);
+uint64_t ctl_stat_age(const struct json_object *stat, size_t index, const char *key);
+
 /* What the sums of zcram are made of, in bytes. */
 uint64_t ctl_stat_data(const struct json_object *stat);	 /* content of the pages that have any */
 uint64_t ctl_stat_total(const struct json_object *stat); /* the pool and all tables */

@@ -20,9 +20,9 @@ static const struct ctl_command ctl_help = {
 };
 
 static const struct ctl_command *const commands[] = {
-	&ctl_list,    &ctl_stat,     &ctl_top,	  &ctl_metrics, &ctl_set,     &ctl_compact,
-	&ctl_upgrade, &ctl_attach,   &ctl_detach, &ctl_save,	&ctl_restore, &ctl_purge,
-	&ctl_config,  &ctl_estimate, &ctl_help,	  NULL,
+	&ctl_list,    &ctl_stat,       &ctl_top,     &ctl_metrics,  &ctl_set,	 &ctl_compact,
+	&ctl_idle,    &ctl_recompress, &ctl_upgrade, &ctl_attach,   &ctl_detach, &ctl_save,
+	&ctl_restore, &ctl_purge,      &ctl_config,  &ctl_estimate, &ctl_help,	 NULL,
 };
 
 static const struct ctl_command *find_command(const char *name)
@@ -51,7 +51,7 @@ static void overview(FILE *out)
 	      "Look at zcram devices, and change what can be changed in use.\n\n",
 	      out);
 	for (size_t i = 0; commands[i]; i++)
-		fprintf(out, "  %-9s %-22s %s\n", commands[i]->name, commands[i]->operands,
+		fprintf(out, "  %-10s %-22s %s\n", commands[i]->name, commands[i]->operands,
 			commands[i]->summary);
 	fputs("\nWithout a command: list. A DEVICE is a name (zcram0), a device node (/dev/nbd0), "
 	      "or\n"

@@ -75,6 +75,14 @@ static const struct family families[] = {
 	 "Requests that had to wait until another was done compressing."},
 	{"slot_waits", "slot_waits", true, UNIT_NONE,
 	 "Requests that had to wait for a page that was in use."},
+	{"recompressed", "recompressed_pages", true, UNIT_NONE,
+	 "Pages that were compressed again and take less memory for it."},
+	{"recompress_failed", "recompress_failed_pages", true, UNIT_NONE,
+	 "Pages that were compressed again and would not take less memory."},
+	{"recompress_saved", "recompress_saved_bytes", true, UNIT_BYTES,
+	 "Memory saved by compressing again, also of pages that are gone since."},
+	{"recompress_ns", "recompress_seconds", true, UNIT_SECONDS,
+	 "CPU time spent compressing again."},
 	{"pages_recovered", "recovered_pages", false, UNIT_NONE,
 	 "Pages found in the pool of a server before this one."},
 	{"generation", "generation", false, UNIT_NONE, "Servers that the pool has outlived."},
@@ -196,6 +204,21 @@ static void print_zcramd(FILE *out, const struct ctl_device *devices, size_t cou
 	}
 }
 
+static void print_ages(FILE *out, const struct ctl_device *devices, size_t count)
+{
+	print_head(out, "age_pages", "gauge", UNIT_NONE,
+		   "Pages in the pool by the seconds that they have not been touched, at least.");
+	for (size_t i = 0; i < count; i++) {
+		for (size_t k = 0; k < ctl_stat_ages(devices[i].stat); k++) {
+			fputs("zcram_age_pages{", out);
+			print_label(out, "device", devices[i].name);
+			fprintf(out, ",class=\"%zu\",seconds=\"%" PRIu64 "\"} %" PRIu64 "\n", k,
+				ctl_stat_age(devices[i].stat, k, "seconds"),
+				ctl_stat_age(devices[i].stat, k, "pages"));
+		}
+	}
+}
+
 void ctl_metrics_print(FILE *out, const struct ctl_device *devices, size_t count)
 {
 	print_head(out, "up", "gauge", UNIT_NONE, "Whether the device's server answers.");
@@ -206,6 +229,7 @@ void ctl_metrics_print(FILE *out, const struct ctl_device *devices, size_t count
 	print_answer(out, devices, count);
 	for (size_t i = 0; i < ARRAY_SIZE(families); i++)
 		print_family(out, &families[i], devices, count, from_stats);
+	print_ages(out, devices, count);
 	print_zcramd(out, devices, count);
 	fputs("# EOF\n", out);
 }

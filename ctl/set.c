@@ -9,7 +9,8 @@
 #include "ctl/ctl.h"
 #include "ctl/devices.h"
 
-static const char *const keys[] = {"algorithm", "filter", "compact", "mem-limit", NULL};
+static const char *const keys[] = {"algorithm",	     "filter",	  "compact", "recompress-age",
+				   "recompress-cpu", "mem-limit", NULL};
 
 static void key_help(FILE *out)
 {
@@ -18,6 +19,9 @@ static void key_help(FILE *out)
 	      "on\n"
 	      "  filter     auto or none: likewise\n"
 	      "  compact    auto or off: whether to compact in the background\n"
+	      "  recompress-age, recompress-cpu\n"
+	      "             how old pages are that the algorithms after the first compress again,\n"
+	      "             such as 15m, and the percent of one CPU that may go into it\n"
 	      "  mem-limit  memory for stored pages at most; 0: no limit\n",
 	      out);
 }
@@ -38,8 +42,8 @@ static int add_setting(struct json_object *arguments, char *setting)
 	struct json_object *value;
 
 	if (!is_key(setting, len))
-		return ctl_misused("set: %s: unknown key: give algorithm, filter, compact or "
-				   "mem-limit",
+		return ctl_misused("set: %s: unknown key: give algorithm, filter, compact, "
+				   "recompress-age, recompress-cpu or mem-limit",
 				   setting);
 	if (setting[len] == '\0')
 		return ctl_misused("set: %s: the value is missing: give %s=VALUE", setting,

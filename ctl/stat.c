@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* stat: all that a device's server says of itself, and zcramd of the server. */
 #include <errno.h>
+#include <inttypes.h>
 #include <json-c/json.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "ctl/ctl.h"
 #include "ctl/devices.h"
@@ -20,10 +22,18 @@ static void print_lines(struct json_object *object, const char *prefix, const ch
 	{
 		if (json_object_is_type(value, json_type_object))
 			print_lines(value, key, ".");
-		else
+		else if (strcmp(key, "ages") != 0)
 			printf("%s%s%s: %s\n", prefix, point, key,
 			       value ? json_object_get_string(value) : "-");
 	}
+}
+
+/* "ages.SECONDS: pages", of each class. */
+static void print_ages(const struct json_object *stat)
+{
+	for (size_t i = 0; i < ctl_stat_ages(stat); i++)
+		printf("ages.%" PRIu64 ": %" PRIu64 "\n", ctl_stat_age(stat, i, "seconds"),
+		       ctl_stat_age(stat, i, "pages"));
 }
 
 static int add_node(struct ctl_device *device)
@@ -52,11 +62,13 @@ static int print_stat(struct ctl_device *device, bool json)
 		return ctl_device_failed(device, -EPROTO, NULL);
 	if (add_node(device) < 0 || add_zcramd(device) < 0)
 		return ctl_device_failed(device, -ENOMEM, NULL);
-	if (json)
+	if (json) {
 		puts(json_object_to_json_string_ext(device->stat, JSON_C_TO_STRING_PRETTY |
 									  JSON_C_TO_STRING_SPACED));
-	else
+	} else {
 		print_lines(device->stat, "", "");
+		print_ages(device->stat);
+	}
 	return ctl_flush();
 }
 

@@ -22,6 +22,19 @@ uint64_t ctl_stat_counter(const struct json_object *stat, const char *key)
 	return ctl_stat_number(json_object_object_get(stat, "stats"), key);
 }
 
+size_t ctl_stat_ages(const struct json_object *stat)
+{
+	struct json_object *ages = json_object_object_get(stat, "ages");
+
+	return json_object_is_type(ages, json_type_array) ? json_object_array_length(ages) : 0;
+}
+
+uint64_t ctl_stat_age(const struct json_object *stat, size_t index, const char *key)
+{
+	return ctl_stat_number(
+		json_object_array_get_idx(json_object_object_get(stat, "ages"), index), key);
+}
+
 uint64_t ctl_stat_data(const struct json_object *stat)
 {
 	return (ctl_stat_counter(stat, "pages_same") + ctl_stat_counter(stat, "pages_pool")) *

@@ -12,7 +12,7 @@
 
 #define LABEL 8 /* characters before each line's content */
 /* Lines other than those of the picture and of threads. */
-#define FIXED_LINES 8
+#define FIXED_LINES 9
 #define STRIPS_MAX  4
 
 struct view {
@@ -143,6 +143,38 @@ static void print_content(struct view *view)
 	     ctl_ratio(100.0 * (double)counter(view, "pages_filter"), (double)pages));
 }
 
+/* The share of pages that have not been touched for FROM to less than TO seconds, at least. */
+static double age_share(const struct json_object *stat, uint64_t from, uint64_t to)
+{
+	uint64_t all = 0, some = 0;
+
+	for (size_t i = 0; i < ctl_stat_ages(stat); i++) {
+		uint64_t seconds = ctl_stat_age(stat, i, "seconds");
+		uint64_t pages = ctl_stat_age(stat, i, "pages");
+
+		all += pages;
+		some += seconds >= from && seconds < to ? pages : 0;
+	}
+	return ctl_ratio(100.0 * (double)some, (double)all);
+}
+
+/* The last class is idle; the others are joined to four. */
+static void print_ages(struct view *view)
+{
+	const struct json_object *stat = view->now->stat;
+	size_t classes = ctl_stat_ages(stat);
+	uint64_t idle = classes ? ctl_stat_age(stat, classes - 1, "seconds") : 0;
+
+	if (classes == 0)
+		line(view, "age", "unknown");
+	else
+		line(view, "age",
+		     "new %.1f%%  2 minutes %.1f%%  17 minutes %.1f%%  9 hours %.1f%%  idle %.1f%%",
+		     age_share(stat, 0, 100), age_share(stat, 100, min_u64(1000, idle)),
+		     age_share(stat, 1000, min_u64(32000, idle)), age_share(stat, 32000, idle),
+		     age_share(stat, idle, UINT64_MAX));
+}
+
 static void print_memory(struct view *view, const struct ctl_device *device)
 {
 	const struct top_sample *now = view->now;
@@ -241,7 +273,9 @@ static const char *role(const struct top_threads *threads)
 		{"zs-keeper", "keeps memory ready, and gives it back"},
 		{"zs-mover", "compacts and migrates"},
 		{"zcram-control", "answers on the control socket"},
-		{"zcram-job", "compacts on demand"},
+		{"zcram-job", "does on demand what takes long"},
+		{"zcram-proxy", "puts in place what was compressed again"},
+		{"zcram-cold", "finds cold pages, and compresses them"},
 	};
 
 	if (threads->main)
@@ -290,6 +324,7 @@ void top_view_print(FILE *out, const struct top_layout *layout, const struct ctl
 
 	print_head(&view, device);
 	print_content(&view);
+	print_ages(&view);
 	print_memory(&view, device);
 	print_work(&view);
 	print_arena(&view);

@@ -17,7 +17,7 @@
 #define BIT(key)       (UINT32_C(1) << (key))
 #define IN_USE                                                                    \
 	(BIT(CONF_KEY_ALGORITHM) | BIT(CONF_KEY_FILTER) | BIT(CONF_KEY_COMPACT) | \
-	 BIT(CONF_KEY_MEM_LIMIT))
+	 BIT(CONF_KEY_MEM_LIMIT) | BIT(CONF_KEY_RECOMPRESS_AGE) | BIT(CONF_KEY_RECOMPRESS_CPU))
 
 /* Say of each of KEYS from what to what it changed, and REMARK. */
 static void say_changes(const struct conf_device *from, const struct conf_device *to, uint32_t keys,
@@ -66,7 +66,10 @@ static int fill(struct json_object *arguments, const struct conf_device *device)
 	r = add_text(arguments, "algorithm", device->algorithm);
 	r = r < 0 ? r : add_text(arguments, "mem-limit", limit);
 	r = r < 0 ? r : add_printed(arguments, "filter", device, CONF_KEY_FILTER);
-	return r < 0 ? r : add_printed(arguments, "compact", device, CONF_KEY_COMPACT);
+	r = r < 0 ? r : add_printed(arguments, "compact", device, CONF_KEY_COMPACT);
+	r = r < 0 ? r : add_printed(arguments, "recompress-age", device, CONF_KEY_RECOMPRESS_AGE);
+	return r < 0 ? r
+		     : add_printed(arguments, "recompress-cpu", device, CONF_KEY_RECOMPRESS_CPU);
 }
 
 /*

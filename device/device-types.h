@@ -5,6 +5,8 @@
 
 #include "allocator/zs.h"
 #include "common/util.h"
+#include "device/age.h"
+#include "device/background.h"
 #include "device/device.h"
 #include "device/slot.h"
 #include "device/words.h"
@@ -25,6 +27,7 @@ struct counters {
 	uint64_t failed_reads, failed_writes, notify_free;
 	uint64_t compress_ns, decompress_ns;
 	uint64_t stream_waits, slot_waits;
+	uint64_t recompressed, recompress_failed, recompress_saved;
 	int64_t same, pool, raw, filter, payload, damaged;
 };
 
@@ -81,11 +84,17 @@ struct device {
 	struct parking streams_parking;
 	struct parking parkings[SLOT_PARKINGS];
 	struct words words;
+	struct ages ages;
+	struct background background;
+	struct counters background_counters; /* under the place lock */
 };
 
 /* Take a stream; waits while all are taken. Give it back. */
 struct stream *stream_get(struct device *device);
 void stream_put(struct device *device, struct stream *stream);
+
+/* A codec stream by METHOD, as the device's are. Allocates. -ENOMEM; -EINVAL: the method is none. */
+int stream_codec_new(const struct codec_method *method, struct codec_stream **ret_codec);
 
 int streams_new(struct device *device, const struct device_options *options);
 void streams_free(struct device *device);

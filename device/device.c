@@ -8,6 +8,7 @@
 #include "common/os.h"
 #include "common/step.h"
 #include "device/device-types.h"
+#include "device/recompress.h"
 #include "device/store.h"
 
 /*
@@ -135,6 +136,21 @@ static int new_store(struct device *d, const struct device_options *options)
 	return r;
 }
 
+static int new_recompressor(struct device *d, const struct device_cold *cold)
+{
+	struct recompress_rule rule = recompress_rule_of(cold);
+	struct recompressor *recompressor;
+	int r = cold_check(cold);
+
+	/* By what methods the server before this one has tried, nobody knows. */
+	rule.again = d->recovery.recovered;
+	if (r == 0)
+		r = recompressor_new(cold, &rule, &recompressor);
+	if (r == 0)
+		background_set(d, recompressor);
+	return r;
+}
+
 int device_new(const struct device_options *options, struct device **ret_device)
 {
 	struct device *d;
@@ -155,8 +171,11 @@ int device_new(const struct device_options *options, struct device **ret_device)
 		.mem_limit = options->mem_limit,
 		.auto_compact = options->auto_compact,
 		.method = options->method,
+		.cold = options->cold,
 	};
 	pthread_mutex_init(&d->settings_lock, NULL);
+	ages_init(&d->ages);
+	background_init(&d->background);
 	r = new_store(d, options);
 	if (r == 0)
 		r = words_init(&d->words, d->header ? store_words(d->header) : NULL);
@@ -166,6 +185,8 @@ int device_new(const struct device_options *options, struct device **ret_device)
 		r = new_pool(d, options);
 	if (r == 0)
 		r = streams_new(d, options);
+	if (r == 0)
+		r = new_recompressor(d, &options->cold);
 	if (r == 0 && d->recovery.recovered)
 		r = device_recover(d);
 	if (r < 0) {
@@ -180,9 +201,11 @@ void device_free(struct device *d)
 {
 	if (!d)
 		return;
+	background_fini(&d->background);
 	zs_pool_free(d->pool);
 	streams_free(d);
 	words_fini(&d->words);
+	ages_fini(&d->ages);
 	if (!d->header) {
 		os_unreserve(d->slots, d->slots_bytes);
 		free(d->leaves);
@@ -192,7 +215,14 @@ void device_free(struct device *d)
 
 int device_start(struct device *d)
 {
-	return zs_pool_start(d->pool);
+	int r = zs_pool_start(d->pool);
+
+	if (r < 0)
+		return r;
+	r = background_start(d);
+	if (r < 0)
+		zs_pool_stop(d->pool);
+	return r;
 }
 
 /* In steps, so that memory is not looked for under one hold of the process's map. */
@@ -230,12 +260,15 @@ int device_prefault(struct device *d)
 		return r;
 	pthread_mutex_lock(&d->settings_lock);
 	r = streams_prefault(d);
+	if (r == 0)
+		r = background_prefault(d);
 	pthread_mutex_unlock(&d->settings_lock);
 	return r;
 }
 
 void device_stop(struct device *d)
 {
+	background_stop(d);
 	zs_pool_stop(d->pool);
 }
 

@@ -18,6 +18,32 @@
 
 struct device;
 
+/* Which pages are compressed again. */
+enum device_cold_type {
+	DEVICE_COLD_ALL,
+	DEVICE_COLD_IDLE, /* in the background: those of the age; by hand: those that are idle */
+	DEVICE_COLD_HUGE, /* those that are stored raw */
+	DEVICE_COLD_HUGE_IDLE, /* those that are both */
+};
+
+#define DEVICE_COLD_METHODS 3
+#define DEVICE_COLD_TYPES                          \
+	{                                          \
+		"all", "idle", "huge", "huge_idle" \
+	}
+#define DEVICE_COLD_AGE UINT64_C(900) /* seconds: the default */
+#define DEVICE_COLD_CPU 10	      /* percent of one CPU: the default */
+
+/* What becomes of pages that nobody touches; all zeros: nothing. */
+struct device_cold {
+	unsigned int methods_count;			  /* 0: they stay as they are */
+	struct codec_method methods[DEVICE_COLD_METHODS]; /* tried in order until one is worth it */
+	enum device_cold_type type;
+	uint64_t threshold; /* bytes: what is stored in less is left alone */
+	uint64_t age;	    /* seconds, at most device_idle_max() */
+	unsigned int cpu;   /* percent of one CPU, 1 to 100 */
+};
+
 struct device_options {
 	uint64_t size;	    /* bytes; any number > 0: the last page may be part of one */
 	uint64_t mem_limit; /* bytes of pool at most; 0: none but what the device could ever need */
@@ -25,6 +51,7 @@ struct device_options {
 	bool auto_compact;  /* compact when it would free something worth having */
 	unsigned int streams; /* requests (de)compressed at a time; 0: by the number of CPUs */
 	struct codec_method method;
+	struct device_cold cold;
 	/*
 	 * Memory that outlives the process: shared, page aligned, of device_store_size(size) bytes. All
 	 * zeros: a new device is made in it; else the one that is there is recovered. NULL: private
@@ -39,6 +66,7 @@ struct device_settings {
 	uint64_t mem_limit; /* bytes of pool at most; 0: none but what the device could ever need */
 	bool auto_compact;
 	struct codec_method method; /* of what is written from now on */
+	struct device_cold cold;    /* another list of methods: what was tried is tried again */
 };
 
 /*
@@ -76,6 +104,9 @@ struct device_stats {
 	   a page was no longer busy */
 	uint64_t compress_ns, decompress_ns;
 	uint64_t stream_waits, slot_waits;
+	/* recompression: pages that take a smaller cell by it, pages that would not, bytes of cells
+	   that were saved, and CPU time in ns */
+	uint64_t recompressed, recompress_failed, recompress_saved, recompress_ns;
 	/* with a store: pages that recovery found whole; times that the store was recovered */
 	uint64_t pages_recovered, generation;
 };
@@ -157,6 +188,58 @@ void device_get_settings(struct device *device, struct device_settings *ret_sett
 int device_set(struct device *device, const struct device_settings *settings);
 
 void device_get_stats(struct device *device, struct device_stats *ret_stats);
+
+/*
+ * Compress pages again, by hand, in the order of the table: with the methods in force, and then only
+ * pages that have not been tried before, or with one that is given. As fast as the background thread's
+ * idle priority allows, without regard to its budget; it stops when MAX_PAGES have been tried (0: no
+ * such bound). When the device is not started it is done by the caller, and takes memory as a write does.
+ * Pages are left alone that are busy, touched meanwhile, or for which there is no memory at hand.
+ * Blocks; one call at a time. -ENOENT: there is no method; -EBUSY: another call; -ECANCELED: by
+ * device_recompress_cancel(), and *ret is what was done until then; -EINVAL, -ENOMEM.
+ */
+struct device_recompress {
+	enum device_cold_type type;
+	uint64_t threshold; /* bytes, as above */
+	uint64_t max_pages;
+	bool has_method;
+	struct codec_method method;
+};
+
+struct device_recompressed {
+	uint64_t pages; /* that were tried */
+	uint64_t saved; /* of these: that take a smaller cell now */
+	uint64_t bytes; /* of cells, that were saved */
+};
+
+int device_recompress(struct device *device, const struct device_recompress *order,
+		      struct device_recompressed *ret);
+
+/* End the call that is under way, and refuse those to come. Any thread; does not wait. */
+void device_recompress_cancel(struct device *device);
+
+/*
+ * How long the pages in the pool have not been touched, in classes: of each the seconds that it is at
+ * least, and the pages in it, as they were when all were last looked at: at most half a minute ago
+ * while the device is started, or by device_idle(). Pages of the last class are *idle*. The bounds are
+ * rough; age.h has them.
+ */
+#define DEVICE_AGES 16
+
+struct device_age {
+	uint64_t seconds, pages;
+};
+
+void device_get_ages(struct device *device, struct device_age ret_ages[DEVICE_AGES]);
+
+/*
+ * Mark pages in the pool idle until they are touched: those that have surely not been for SECONDS; 0:
+ * all. How many are idle then. Goes over the slot table, some 10 ms for each 4 GiB of the device
+ * that were ever in use; waits for no request, and none for it.
+ * -ERANGE: SECONDS is more than device_idle_max(): a page that old is idle by itself.
+ */
+int device_idle(struct device *device, uint64_t seconds, uint64_t *ret_pages);
+uint64_t device_idle_max(void);
 
 /*
  * A picture of the arena: the extents that were ever used, in at most CELLS buckets of equally many

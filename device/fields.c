@@ -42,6 +42,10 @@ const struct device_stat_field device_stat_fields[] = {
 	FIELD(decompress_ns),
 	FIELD(stream_waits),
 	FIELD(slot_waits),
+	FIELD(recompressed),
+	FIELD(recompress_failed),
+	FIELD(recompress_saved),
+	FIELD(recompress_ns),
 	FIELD(pages_recovered),
 	FIELD(generation),
 };

@@ -93,7 +93,7 @@ int page_read(struct device *d, struct stream *s, uint64_t page, size_t from, si
 	} else {
 		word = lock_slot(d, s, page);
 		r = page_load(d, s, word, to);
-		slot_unlock(&d->slots[page], slot_parking(d, page), word);
+		slot_unlock(&d->slots[page], slot_parking(d, page), slot_touched(word));
 	}
 	if (r == 0 && !whole)
 		memcpy(buf, (const char *)to + from, n);

@@ -12,19 +12,20 @@
 #include "device/device.h"
 
 #define SETTINGS_WHY_SIZE	192
-#define SETTINGS_ALGORITHM_SIZE 32
+#define SETTINGS_ALGORITHM_SIZE 192
 
 /*
- * Change one setting. KEY is algorithm, filter, compact or mem-limit (bytes; 0 is taken too, and
- * any other number: whether it is enough is for the caller to say, who knows what else there is).
+ * Change one setting. KEY is algorithm, filter, compact, recompress-age, recompress-cpu or mem-limit
+ * (bytes; 0 is taken too, and any other number: whether it is enough is for the caller to say, who knows
+ * what else there is).
  * -ENOENT: it is none of these. -EINVAL, -ERANGE: the value is not allowed; WHY says what is wrong
  * and what is allowed, to be printed behind "key=value: ". SETTINGS is then as before.
  */
 int settings_set(struct device_settings *settings, const char *key, const char *value,
 		 char why[SETTINGS_WHY_SIZE]);
 
-/* The method's codec and level as the algorithm is written, "zstd(level=1)", to TEXT. */
-void settings_algorithm(const struct codec_method *method, char text[SETTINGS_ALGORITHM_SIZE]);
+/* The methods as algorithm is written, "lz4(level=1) zstd(level=6) (type=idle)", to TEXT. */
+void settings_algorithm(const struct device_settings *settings, char text[SETTINGS_ALGORITHM_SIZE]);
 
 /* The other two, as they are written: constants. */
 const char *settings_filter(const struct device_settings *settings);

@@ -3,18 +3,29 @@
  * slot: the 64-bit word that is the truth about one page of the device.
  *
  *	bit  0		lock: the object is pinned, its content is being read, replaced or moved
- *	bits 1-2	state
+ *	bits 1-2	state, but that 0 in a word that says more is SLOT_POOL too: see *tried*
  *
  *	SLOT_EMPTY	all other bits are 0: a table that was never touched is an empty device
  *	SLOT_SAME	bit 3:      0: bits 4-63 are the word that fills the page
  *				    1: bits 4-63 are its name in the table of words (words.h)
- *	SLOT_POOL	bits 3-6:   age
+ *	SLOT_POOL	bits 3-6:   age (age.h), 0 to 15
  *			bits 7-18:  length of the payload, less 1
  *			bits 19-23: encoding (codec.h)
  *			bits 24-63: zs_ref of its cell (zs.h)
  *	SLOT_BACKING	bit 3:      1, and nothing else: the page is damaged: recovery could not trust
  *				       what the slot said. It cannot be read before it is replaced
  *				    0: not used yet: the object is in the backing store
+ *
+ * A page in the pool is *tried* when recompression is done with its content: bits 1-2 are then 0, for
+ * which there is room since the rest of such a word never is. A write makes a new word, which is not
+ * tried; reading and moving keep the mark.
+ *
+ * Who wants to do something to an object that takes longer than its lock may be held, to recompress it
+ * or to write it elsewhere, remembers the word, works on a copy, locks the slot again and compares: if
+ * the word is the same, age and all, the object is what it was and nobody has touched it since. If it
+ * is not, the object was freed, overwritten, moved or read, whatever came of that: what was made of it
+ * is dropped. No other order of events has to be thought of. Ages alone are changed without the lock,
+ * by an exchange that succeeds only if the word is unlocked and as it was.
  *
  * With a store (device.h) the table outlives the process; zs-types.h says what a kill leaves of the
  * order of stores. All that a word names is complete before the word is stored, by an exchange that
@@ -51,18 +62,42 @@ enum slot_state { SLOT_EMPTY = 0, SLOT_SAME = 1, SLOT_POOL = 2, SLOT_BACKING = 3
 #define SLOT_WORD_SHIFT	    4
 #define SLOT_DAMAGED	    ((slot_word)SLOT_BACKING << SLOT_STATE_SHIFT | UINT64_C(1) << 3)
 #define SLOT_WORD_BITS	    60
+#define SLOT_AGE_SHIFT	    3
+#define SLOT_AGE_BITS	    4
 #define SLOT_LEN_SHIFT	    7
 #define SLOT_LEN_BITS	    12
 #define SLOT_ENCODING_SHIFT 19
 #define SLOT_REF_SHIFT	    24
 
+_Static_assert(SLOT_AGE_SHIFT + SLOT_AGE_BITS == SLOT_LEN_SHIFT, "layout");
 _Static_assert(SLOT_LEN_SHIFT + SLOT_LEN_BITS == SLOT_ENCODING_SHIFT, "layout");
 _Static_assert(SLOT_ENCODING_SHIFT + CODEC_ENCODING_BITS == SLOT_REF_SHIFT, "layout");
 _Static_assert(SLOT_REF_SHIFT + ZS_REF_BITS == 64, "layout");
 
+#define SLOT_STATE_MASK ((slot_word)3 << SLOT_STATE_SHIFT)
+#define SLOT_AGE_MAX	((1U << SLOT_AGE_BITS) - 1)
+#define SLOT_AGE_MASK	((slot_word)SLOT_AGE_MAX << SLOT_AGE_SHIFT)
+
+/* Is recompression done with the page in the pool? Neither length nor encoding leave all of it 0. */
+static inline bool slot_tried(slot_word word)
+{
+	return (word & SLOT_STATE_MASK) == 0 && word >> SLOT_AGE_SHIFT != 0;
+}
+
 static inline enum slot_state slot_state(slot_word word)
 {
-	return word >> SLOT_STATE_SHIFT & 3;
+	return slot_tried(word) ? SLOT_POOL : (enum slot_state)(word >> SLOT_STATE_SHIFT & 3);
+}
+
+/* Of a page in the pool: the word with the mark, and without. */
+static inline slot_word slot_with_tried(slot_word word)
+{
+	return word & ~SLOT_STATE_MASK;
+}
+
+static inline slot_word slot_without_tried(slot_word word)
+{
+	return (word & ~SLOT_STATE_MASK) | (slot_word)SLOT_POOL << SLOT_STATE_SHIFT;
 }
 
 static inline slot_word slot_same(uint64_t value, bool interned)
@@ -101,6 +136,22 @@ static inline uint8_t slot_encoding(slot_word word)
 static inline zs_ref slot_ref(slot_word word)
 {
 	return word >> SLOT_REF_SHIFT;
+}
+
+static inline unsigned int slot_age(slot_word word)
+{
+	return (unsigned int)((word & SLOT_AGE_MASK) >> SLOT_AGE_SHIFT);
+}
+
+static inline slot_word slot_aged(slot_word word, unsigned int age)
+{
+	return (word & ~SLOT_AGE_MASK) | (slot_word)age << SLOT_AGE_SHIFT;
+}
+
+/* The word of a page that has just been read. */
+static inline slot_word slot_touched(slot_word word)
+{
+	return slot_state(word) == SLOT_POOL ? slot_aged(word, 0) : word;
 }
 
 static inline slot_word slot_moved(slot_word word, zs_ref to)

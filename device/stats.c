@@ -8,17 +8,22 @@
 /* Every counter is 64 bits, so they are added up without being named. */
 #define NR_COUNTERS (sizeof(struct counters) / sizeof(uint64_t))
 
+static void add_counters(uint64_t sums[NR_COUNTERS], const struct counters *counters)
+{
+	const uint64_t *part = (const uint64_t *)(const void *)counters;
+
+	for (size_t k = 0; k < NR_COUNTERS; k++)
+		sums[k] += load_relaxed(&part[k]);
+}
+
 static struct counters sum_counters(struct device *d)
 {
 	uint64_t sums[NR_COUNTERS] = {0};
 	struct counters total;
 
-	for (unsigned int i = 0; i < d->nr_streams; i++) {
-		const uint64_t *part = (const uint64_t *)(const void *)&d->streams[i].counters;
-
-		for (size_t k = 0; k < NR_COUNTERS; k++)
-			sums[k] += load_relaxed(&part[k]);
-	}
+	for (unsigned int i = 0; i < d->nr_streams; i++)
+		add_counters(sums, &d->streams[i].counters);
+	add_counters(sums, &d->background_counters);
 	memcpy(&total, sums, sizeof(total));
 	return total;
 }
@@ -68,6 +73,10 @@ void device_get_stats(struct device *d, struct device_stats *ret_stats)
 		.decompress_ns = c.decompress_ns,
 		.stream_waits = c.stream_waits,
 		.slot_waits = c.slot_waits,
+		.recompressed = c.recompressed,
+		.recompress_failed = c.recompress_failed,
+		.recompress_saved = c.recompress_saved,
+		.recompress_ns = load_relaxed(&d->background.cpu_ns),
 		.pages_recovered = d->recovery.pages,
 		.generation = d->header ? load_relaxed(&d->header->generation) : 0,
 	};
@@ -77,6 +86,7 @@ void device_get_stats(struct device *d, struct device_stats *ret_stats)
 			       div_round_up(d->nr_leaves, 64) * sizeof(uint64_t);
 	for (unsigned int i = 0; i < d->nr_streams; i++)
 		ret_stats->streams += load_relaxed(&d->streams[i].memory);
+	ret_stats->streams += load_relaxed(&d->background.memory);
 }
 
 int device_get_map(struct device *d, unsigned int cells, uint8_t *ret_live, uint8_t *ret_held)
@@ -119,9 +129,7 @@ static struct counters count_slots(struct device *d)
 static const char *check_counts(struct device *d)
 {
 	struct counters seen = count_slots(d), counted = sum_counters(d);
-	struct zs_stats zs;
 
-	zs_get_stats(d->pool, &zs);
 	if (seen.pool != counted.pool || seen.same != counted.same)
 		return "slots: pages in the pool or of one word are miscounted";
 	if (seen.damaged != counted.damaged)
@@ -130,17 +138,21 @@ static const char *check_counts(struct device *d)
 		return "slots: payload is miscounted";
 	if (seen.raw != counted.raw || seen.filter != counted.filter)
 		return "slots: raw or filtered pages are miscounted";
-	if (zs.objects != (uint64_t)seen.pool)
+	if (zs_objects(d->pool) != (uint64_t)seen.pool)
 		return "pool: there are more or fewer objects than slots that name one";
 	return NULL;
 }
 
 int device_validate(struct device *d, const char **ret_error)
 {
-	int r = zs_validate(d->pool, names, d, ret_error);
+	int r;
 
-	if (r < 0)
-		return r;
-	*ret_error = check_counts(d);
-	return *ret_error ? -EUCLEAN : 0;
+	pthread_mutex_lock(&d->background.place_lock);
+	r = zs_validate(d->pool, names, d, ret_error);
+	if (r == 0) {
+		*ret_error = check_counts(d);
+		r = *ret_error ? -EUCLEAN : 0;
+	}
+	pthread_mutex_unlock(&d->background.place_lock);
+	return r;
 }

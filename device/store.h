@@ -40,9 +40,17 @@ struct store_header {
 	uint64_t checksum; /* FNV-1a of the above but complete */
 	/* Change, each by one store. */
 	uint32_t generation;
-	uint32_t encodings; /* those that a slot may name: a mask, codec_encodings() */
+	uint32_t encodings; /* those that a slot may name: a mask, store_encodings() */
 	uint64_t top;	    /* struct zs_store */
 };
+
+/* That slots may be tried (slot.h), which older servers do not know: no encoding has this number. */
+#define STORE_TRIED (UINT32_C(1) << 3)
+
+static inline uint32_t store_encodings(void)
+{
+	return codec_encodings() | STORE_TRIED;
+}
 
 _Static_assert(sizeof(struct store_header) <= DEVICE_PAGE_SIZE, "the header is a page");
 

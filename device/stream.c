@@ -87,7 +87,7 @@ static unsigned int default_streams(void)
 	return (unsigned int)min_u64(2 * os_cpus(), 24);
 }
 
-static int new_codec(const struct codec_method *method, struct codec_stream **ret_codec)
+int stream_codec_new(const struct codec_method *method, struct codec_stream **ret_codec)
 {
 	struct codec_method own = *method;
 
@@ -112,7 +112,7 @@ int streams_new(struct device *d, const struct device_options *options)
 	d->streams = memset(memory, 0, n * sizeof(struct stream));
 	while (d->nr_streams < n) {
 		struct codec_stream *codec;
-		int r = new_codec(&options->method, &codec);
+		int r = stream_codec_new(&options->method, &codec);
 
 		if (r < 0)
 			return r;
@@ -128,7 +128,7 @@ int streams_set_method(struct device *d, const struct codec_method *method)
 
 	/* First all that can fail. */
 	for (unsigned int i = 0; i < d->nr_streams && r == 0; i++)
-		r = new_codec(method, &codecs[i]);
+		r = stream_codec_new(method, &codecs[i]);
 	for (unsigned int i = 0; i < d->nr_streams && r == 0; i++) {
 		struct stream *s = &d->streams[i];
 		struct codec_stream *old;

@@ -20,6 +20,8 @@ static const char *const keys[PARAM_COUNT] = {
 	[PARAM_RESERVE] = "reserve",
 	[PARAM_FILTER] = "filter",
 	[PARAM_COMPACT] = "compact",
+	[PARAM_RECOMPRESS_AGE] = "recompress-age",
+	[PARAM_RECOMPRESS_CPU] = "recompress-cpu",
 	[PARAM_LOCK] = "lock",
 	[PARAM_CONTROL] = "control",
 	[PARAM_NAME] = "name",
@@ -140,7 +142,8 @@ int params_set(struct params *params, const char *key, const char *value)
 		return set(params, param, value);
 	}
 	say_error("%s=%s: unknown parameter: give size, algorithm, mem-limit, reserve, "
-		  "filter, compact, lock, control, name, pool or pool-at-exit",
+		  "filter, compact, recompress-age, recompress-cpu, lock, control, name, pool or "
+		  "pool-at-exit",
 		  key, value);
 	return -1;
 }
@@ -198,6 +201,8 @@ static int complete_settings(struct params *params)
 		[PARAM_ALGORITHM] = PARAMS_DEFAULT_ALGORITHM,
 		[PARAM_FILTER] = PARAMS_DEFAULT_FILTER,
 		[PARAM_COMPACT] = PARAMS_DEFAULT_COMPACT,
+		[PARAM_RECOMPRESS_AGE] = PARAMS_DEFAULT_RECOMPRESS_AGE,
+		[PARAM_RECOMPRESS_CPU] = PARAMS_DEFAULT_RECOMPRESS_CPU,
 	};
 
 	for (enum param param = 0; param < PARAM_COUNT; param++) {
@@ -239,5 +244,6 @@ struct device_options params_device_options(const struct params *params)
 		.reserve = params->reserve,
 		.auto_compact = params->settings.auto_compact,
 		.method = params->settings.method,
+		.cold = params->settings.cold,
 	};
 }

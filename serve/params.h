@@ -11,17 +11,24 @@
 #include "config/config.h"
 #include "device/device.h"
 
-#define PARAMS_DEFAULT_ALGORITHM CONF_DEFAULT_ALGORITHM
-#define PARAMS_DEFAULT_FILTER	 "auto"
-#define PARAMS_DEFAULT_COMPACT	 "auto"
-#define PARAMS_DEFAULT_RESERVE	 (UINT64_C(4) << 20)
-#define PARAMS_NAME_MAX		 63
+#define PARAMS_DEFAULT_ALGORITHM      CONF_DEFAULT_ALGORITHM
+#define PARAMS_DEFAULT_FILTER	      "auto"
+#define PARAMS_DEFAULT_COMPACT	      "auto"
+#define PARAMS_DEFAULT_RECOMPRESS_AGE "15m"
+#define PARAMS_DEFAULT_RECOMPRESS_CPU "10"
+#define PARAMS_DEFAULT_RESERVE	      (UINT64_C(4) << 20)
+#define PARAMS_NAME_MAX		      63
 
 #define PARAMS_HELP                                                                            \
 	"size=SIZE              The size of the device, such as 4G; required but for a pool\n" \
 	"                       that exists.\n"                                                \
 	"algorithm=ALGORITHM    lz4, lz4(level=N), zstd, zstd(level=N); "                      \
-	"default: " PARAMS_DEFAULT_ALGORITHM "\n"                                              \
+	"default: " PARAMS_DEFAULT_ALGORITHM ";\n"                                             \
+	"                       up to three more, for pages that have grown old, and which:\n" \
+	"                       lz4 zstd(level=6) (type=idle)\n"                               \
+	"recompress-age=TIME    How old; default: " PARAMS_DEFAULT_RECOMPRESS_AGE ".\n"        \
+	"recompress-cpu=N       Percent of one CPU for that at most; "                         \
+	"default: " PARAMS_DEFAULT_RECOMPRESS_CPU ".\n"                                        \
 	"mem-limit=SIZE         At most so much memory for stored pages; default: no limit.\n" \
 	"reserve=SIZE           Memory kept ready for writes; default: 4M.\n"                  \
 	"filter=auto|none       Shuffle pages that compress better so; default: auto.\n"       \
@@ -40,6 +47,8 @@ enum param {
 	PARAM_RESERVE,
 	PARAM_FILTER,
 	PARAM_COMPACT,
+	PARAM_RECOMPRESS_AGE,
+	PARAM_RECOMPRESS_CPU,
 	PARAM_LOCK,
 	PARAM_CONTROL,
 	PARAM_NAME,

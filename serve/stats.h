@@ -7,7 +7,7 @@
 
 #include "device/device.h"
 
-#define STATS_TEXT_SIZE 2048
+#define STATS_TEXT_SIZE 4096
 
 /*
  * Write all of STATS to TEXT, SIZE bytes, as lines of "name: value", and an empty line by which a reader knows

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Description: memory is there after a commit, and gone, and zero, after a release. */
+#include <pthread.h>
+#include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -113,6 +115,25 @@ static void test_wait(void **state)
 	assert_true(os_now() - start >= 20 * 1000000);
 }
 
+/* Of idle priority, a thread stays so; others are as they were. */
+static void *be_idle(void *ret_policy)
+{
+	assert_int_equal(os_thread_idle(), 0);
+	*(int *)ret_policy = sched_getscheduler(0);
+	return NULL;
+}
+
+static void test_idle(void **state)
+{
+	int policy = -1, before = sched_getscheduler(0);
+	pthread_t thread;
+
+	assert_int_equal(pthread_create(&thread, NULL, be_idle, &policy), 0);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(policy, SCHED_IDLE);
+	assert_int_equal(sched_getscheduler(0), before);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -121,6 +142,7 @@ int main(void)
 		cmocka_unit_test(test_release_shared),
 		cmocka_unit_test(test_reserve_too_much),
 		cmocka_unit_test(test_wait),
+		cmocka_unit_test(test_idle),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

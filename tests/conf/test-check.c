@@ -30,9 +30,9 @@ static void test_defaults(void **state)
 	assert_int_equal(device->size, FIXTURE_RAM / 2);
 	assert_int_equal(device->mem_limit, 0);
 	assert_string_equal(device->algorithm, "zstd(level=1)");
-	assert_string_equal(device->method.name, "zstd");
-	assert_true(device->method.has_level);
-	assert_int_equal(device->method.level, 1);
+	assert_string_equal(device->algorithms.algorithms[0].name, "zstd");
+	assert_true(device->algorithms.algorithms[0].has_level);
+	assert_int_equal(device->algorithms.algorithms[0].level, 1);
 	assert_int_equal(device->filter, CONF_FILTER_AUTO);
 	assert_int_equal(device->compact, CONF_COMPACT_AUTO);
 	assert_true(device->reserve == CONF_RESERVE_AUTO);

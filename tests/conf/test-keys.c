@@ -45,6 +45,12 @@ static const struct good good[] = {
 	{"filter = none", CONF_KEY_FILTER, "none"},
 	{"filter = auto", CONF_KEY_FILTER, "auto"},
 	{"compact = off", CONF_KEY_COMPACT, "off"},
+	{"recompress-age = 900", CONF_KEY_RECOMPRESS_AGE, "15m"},
+	{"recompress-age = 2h", CONF_KEY_RECOMPRESS_AGE, "2h"},
+	{"recompress-age = 0", CONF_KEY_RECOMPRESS_AGE, "0s"},
+	{"recompress-cpu = 25", CONF_KEY_RECOMPRESS_CPU, "25"},
+	{"algorithm = lz4  zstd(level=6) (type=huge_idle,threshold=2K)", CONF_KEY_ALGORITHM,
+	 "lz4  zstd(level=6) (type=huge_idle,threshold=2K)"},
 	{"compact = auto", CONF_KEY_COMPACT, "auto"},
 	{"reserve = auto", CONF_KEY_RESERVE, "auto"},
 	{"reserve = 0", CONF_KEY_RESERVE, "0"},
@@ -131,10 +137,18 @@ static const struct bad bad[] = {
 	{"compression-algorithm = zstd(3)", "not an algorithm"},
 	{"compression-algorithm = zstd(level=3,dict=/x)", "not an algorithm"},
 	{"compression-algorithm = <default>", "not an algorithm"},
-	{"compression-algorithm = lz4 zstd", "one algorithm is allowed"},
-	{"compression-algorithm = zstd (type=idle)", "one algorithm is allowed"},
+	{"compression-algorithm = zstd (type=idle)", "with one algorithm nothing is compressed"},
+	{"compression-algorithm = lz4 zstd (type=old)", "not a type: give type=idle, type=huge"},
+	{"compression-algorithm = lz4 zstd (size=1)", "not what is compressed again"},
+	{"compression-algorithm = lz4 zstd (threshold=x)", "not a size"},
+	{"compression-algorithm = lz4 lzo-rle", "no such algorithm"},
+	{"compression-algorithm = lz4 zstd lz4 zstd lz4", "too many algorithms"},
+	{"recompress-age = 4d", "too long: give at most 262128"},
+	{"recompress-age = x", "not a time"},
+	{"recompress-cpu = 0", "not a share of one CPU"},
+	{"recompress-cpu = 101", "not a share of one CPU"},
 	{"compression-algorithm = zstd(type=idle)", "not an algorithm"},
-	{"compression-algorithm = (type=huge)", "one algorithm is allowed"},
+	{"compression-algorithm = (type=huge)", "not an algorithm"},
 	{"filter = off", "not a choice: give auto or none"},
 	{"compact = on", "not a choice: give auto or off"},
 	{"reserve = 16", "not a size: give auto, 0, or a number with K, M, G or T"},
@@ -224,15 +238,15 @@ static int check_algorithm(const struct conf_algorithm *algorithm, char *why, si
 static void test_level(void **state)
 {
 	put("/etc/zcram.conf", "[zcram0]\nalgorithm = zstd(level=10)\n");
-	assert_int_equal(loaded_device("zcram0")->method.level, 10);
+	assert_int_equal(loaded_device("zcram0")->algorithms.algorithms[0].level, 10);
 	fixture_host.check_algorithm = check_algorithm;
 	assert_refused("[zcram0]\nalgorithm = zstd(level=10)\n",
 		       "algorithm = zstd(level=10): no such level: give 1 to 9");
 	assert_refused("[zcram0]\nalgorithm = zstd\n[defaults]\nalgorithm = zstd(level=10)\n",
 		       ":4: [defaults] algorithm");
 	put("/etc/zcram.conf", "[zcram0]\nalgorithm = zstd(level=9)\n");
-	assert_true(loaded_device("zcram0")->method.has_level);
-	assert_string_equal(loaded_device("zcram0")->method.name, "zstd");
+	assert_true(loaded_device("zcram0")->algorithms.algorithms[0].has_level);
+	assert_string_equal(loaded_device("zcram0")->algorithms.algorithms[0].name, "zstd");
 }
 
 static void test_key_names(void **state)
@@ -270,14 +284,16 @@ static void test_parameters(void **state)
 	static const char *const plain[] = {"size=2G",	   "algorithm=zstd(level=1)",
 					    "filter=auto", "compact=auto",
 					    "lock=on",	   NULL};
-	static const char *const full[] = {
-		"size=1G",     "algorithm=lz4", "mem-limit=256M", "reserve=0",
-		"filter=none", "compact=off",	"lock=auto",	  NULL};
+	static const char *const full[] = {"size=1G",	"algorithm=lz4",     "mem-limit=256M",
+					   "reserve=0", "filter=none",	     "compact=off",
+					   "lock=auto", "recompress-age=1h", "recompress-cpu=3",
+					   NULL};
 
 	put("/etc/zcram.conf", "[zcram0]\n");
 	parameters_are(plain);
 	put("/etc/zcram.conf", "[zcram0]\nsize = 1024\nalgorithm = lz4\nmem-limit = 256\n"
-			       "reserve = 0\nfilter = none\ncompact = off\nlock = auto\n");
+			       "reserve = 0\nfilter = none\ncompact = off\nlock = auto\n"
+			       "recompress-age = 60m\nrecompress-cpu = 3\n");
 	parameters_are(full);
 }
 

@@ -150,6 +150,40 @@ static void test_algorithms_refused(void **state)
 	algorithm_is_refused("zstd(level=99999999999999999999)", -ERANGE, "no such level");
 }
 
+static void test_times(void **state)
+{
+	static const struct {
+		const char *text;
+		uint64_t seconds;
+	} good[] = {
+		{"0", 0},
+		{"90", 90},
+		{"90s", 90},
+		{"15m", 900},
+		{"2h", 7200},
+		{"3d", 259200},
+		{"18446744073709551615", UINT64_MAX},
+	};
+	static const char *const none[] = {"", "s", "-1", "1.5h", "1 h", "1H", "1w", "1hm", "0x1"};
+	static const char *const large[] = {"18446744073709551616", "307445734561825861m",
+					    "99999999999999999999d"};
+	uint64_t seconds;
+	const char *why;
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
+		assert_int_equal(conf_parse_time(good[i].text, &seconds, &why), 0);
+		assert_int_equal(seconds, good[i].seconds);
+	}
+	for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
+		assert_int_equal(conf_parse_time(none[i], &seconds, &why), -EINVAL);
+		assert_non_null(strstr(why, "give seconds, or a number with s, m, h or d"));
+	}
+	for (size_t i = 0; i < sizeof(large) / sizeof(large[0]); i++) {
+		assert_int_equal(conf_parse_time(large[i], &seconds, &why), -ERANGE);
+		assert_non_null(strstr(why, "too large"));
+	}
+}
+
 static void choice_is(const struct conf_choice *choice, const char *text, int index)
 {
 	const char *why = NULL;
@@ -198,9 +232,10 @@ static void test_choices_refused(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_sizes),	   cmocka_unit_test(test_sizes_refused),
-		cmocka_unit_test(test_algorithms), cmocka_unit_test(test_algorithms_refused),
-		cmocka_unit_test(test_choices),	   cmocka_unit_test(test_choices_refused),
+		cmocka_unit_test(test_sizes),		cmocka_unit_test(test_sizes_refused),
+		cmocka_unit_test(test_algorithms),	cmocka_unit_test(test_algorithms_refused),
+		cmocka_unit_test(test_times),		cmocka_unit_test(test_choices),
+		cmocka_unit_test(test_choices_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -19,6 +19,11 @@ const char *const fuzz_seeds[] = {
 	"{\"version\":1,\"command\":\"set\",\"arguments\":{\"algorithm\":\"zstd(level=3)\","
 	"\"filter\":\"none\",\"compact\":\"off\",\"mem-limit\":\"200M\"}}",
 	"{\"version\":1,\"command\":\"set\",\"arguments\":{\"mem-limit\":\"0\"}}",
+	"{\"version\":1,\"command\":\"set\",\"arguments\":{\"algorithm\":\"lz4 zstd(level=6) "
+	"(type=huge,threshold=3000)\",\"recompress-age\":\"15m\",\"recompress-cpu\":\"10\"}}",
+	"{\"version\":1,\"command\":\"idle\",\"arguments\":{\"seconds\":3600}}",
+	"{\"version\":1,\"command\":\"recompress\",\"arguments\":{\"type\":\"huge_idle\","
+	"\"threshold\":3000,\"max-pages\":10,\"algorithm\":\"zstd(level=9)\"}}",
 	"{\"version\":1,\"command\":\"handover\"}",
 	"{\"version\":1,\"command\":\"adopt\",\"arguments\":{}}",
 	"{\"version\":1,\"command\":\"save\"}",
@@ -53,7 +58,7 @@ static void check_settings(const struct control_request *request)
 	CHECK(settings.mem_limit == 0 || settings.mem_limit >= device_min_limit(), "limit");
 	/* What they are shown as is what they were given as. */
 	again = settings;
-	settings_algorithm(&settings.method, algorithm);
+	settings_algorithm(&settings, algorithm);
 	CHECK(settings_set(&again, "algorithm", algorithm, why) == 0, "%s", algorithm);
 	CHECK(again.method.id == settings.method.id && again.method.level == settings.method.level,
 	      "%s", algorithm);

@@ -9,9 +9,11 @@
 #include "control/client.h"
 #include "tests/control/serving.h"
 
-#define SAVE	"{\"version\":1,\"command\":\"save\"}\n"
-#define RESTORE "{\"version\":1,\"command\":\"restore\"}\n"
-#define COMPACT "{\"version\":1,\"command\":\"compact\"}\n"
+#define SAVE	   "{\"version\":1,\"command\":\"save\"}\n"
+#define RESTORE	   "{\"version\":1,\"command\":\"restore\"}\n"
+#define COMPACT	   "{\"version\":1,\"command\":\"compact\"}\n"
+#define IDLE	   "{\"version\":1,\"command\":\"idle\",\"arguments\":{\"seconds\":0}}\n"
+#define RECOMPRESS "{\"version\":1,\"command\":\"recompress\"}\n"
 
 /* More than a socket holds. */
 #define CONTENT (8 * MIB)
@@ -213,6 +215,10 @@ static void test_client_gone(void **state)
 	assert_int_equal(recv(stream, &first, 1, 0), 1);
 	raw_print(other, COMPACT);
 	expect_error(other, EBUSY, "compact: one is under way, or something else");
+	raw_print(other, IDLE);
+	expect_error(other, EBUSY, "idle: one is under way, or something else");
+	raw_print(other, RECOMPRESS);
+	expect_error(other, EBUSY, "recompress: one is under way, or something else");
 	second = send_stream(other, RESTORE);
 	expect_error(other, EBUSY, "restore: one is under way");
 	assert_int_equal(recv(second, &first, 1, 0), 0);

@@ -6,6 +6,8 @@
 #include "control/request.h"
 #include "tests/control/fixture.h"
 
+#define COMMANDS "give stat, map, compact, idle, recompress, set, handover, adopt, save or restore"
+
 /* Lines. */
 
 static void assert_object(const char *line, size_t len)
@@ -256,15 +258,12 @@ static void test_bad_requests(void **state)
 	    "version null: not spoken here: give version 1");
 	bad("{\"version\":1,\"command\":\"stat\",\"id\":7}", EINVAL,
 	    "request: unknown member id: give version, command and arguments");
-	bad("{\"version\":1}", EINVAL,
-	    "command: missing: give stat, map, compact, set, handover, adopt, save or restore");
-	bad("{\"version\":1,\"command\":1}", EINVAL,
-	    "command: not a name: give stat, map, compact, set, handover, adopt, save or restore");
+	bad("{\"version\":1}", EINVAL, "command: missing: " COMMANDS);
+	bad("{\"version\":1,\"command\":1}", EINVAL, "command: not a name: " COMMANDS);
 	bad("{\"version\":1,\"command\":\"stat\\u0000\"}", EINVAL,
-	    "command: not a name: give stat, map, compact, set, handover, adopt, save or restore");
+	    "command: not a name: " COMMANDS);
 	bad("{\"version\":1,\"command\":\"sta\\nt\"}", EOPNOTSUPP,
-	    "command sta?t: unknown: give stat, map, compact, set, handover, adopt, save or "
-	    "restore");
+	    "command sta?t: unknown: " COMMANDS);
 	bad("{\"version\":1,\"command\":\"stat\",\"arguments\":[]}", EINVAL,
 	    "arguments: not an object");
 	bad("{\"version\":1,\"command\":\"stat\",\"arguments\":null}", EINVAL,
@@ -273,6 +272,14 @@ static void test_bad_requests(void **state)
 	    "argument a: unknown: this command takes none");
 	bad("{\"version\":1,\"command\":\"compact\",\"arguments\":{\"a\":1}}", EINVAL,
 	    "argument a: unknown: this command takes none");
+	bad("{\"version\":1,\"command\":\"idle\"}", EINVAL,
+	    "argument seconds: not one: give a number, 0 for all pages");
+	bad("{\"version\":1,\"command\":\"idle\",\"arguments\":{\"seconds\":-1}}", EINVAL,
+	    "argument seconds: not one: give a number, 0 for all pages");
+	bad("{\"version\":1,\"command\":\"idle\",\"arguments\":{\"seconds\":\"all\"}}", EINVAL,
+	    "argument seconds: not one: give a number, 0 for all pages");
+	bad("{\"version\":1,\"command\":\"idle\",\"arguments\":{\"age\":1}}", EINVAL,
+	    "argument age: unknown: give seconds");
 	bad("{\"version\":1,\"command\":\"handover\",\"arguments\":{\"pid\":1}}", EINVAL,
 	    "argument pid: unknown: this command takes none");
 	bad("{\"version\":1,\"command\":\"adopt\",\"arguments\":{\"pid\":1}}", EINVAL,
@@ -314,10 +321,10 @@ static void test_bad_set(void **state)
 {
 	char message[128];
 
-	bad_set("\"size\":\"1G\"",
-		"argument size: unknown: give algorithm, filter, compact or mem-limit");
-	bad_set("\"size\":7",
-		"argument size: unknown: give algorithm, filter, compact or mem-limit");
+	bad_set("\"size\":\"1G\"", "argument size: unknown: give algorithm, filter, compact, "
+				   "recompress-age, recompress-cpu or mem-limit");
+	bad_set("\"size\":7", "argument size: unknown: give algorithm, filter, compact, "
+			      "recompress-age, recompress-cpu or mem-limit");
 	bad_set("\"filter\":\"yes\"", "filter=yes: not a choice: give auto or none");
 	bad_set("\"filter\":true", "filter: not a string: give what the parameter is given");
 	bad_set("\"filter\":\"auto\\u0000\"",
@@ -349,12 +356,13 @@ static void test_long_names(void **state)
 
 	snprintf(line, sizeof(line), "{\"version\":1,\"command\":\"%01024d\"}", 0);
 	assert_int_equal(request_parse(line, strlen(line), &request, &error), -EOPNOTSUPP);
-	assert_non_null(strstr(error.message,
-			       "give stat, map, compact, set, handover, adopt, save or restore"));
+	assert_non_null(strstr(error.message, COMMANDS));
 	snprintf(line, sizeof(line),
 		 "{\"version\":1,\"command\":\"set\",\"arguments\":{\"%01024d\":\"\"}}", 0);
 	assert_int_equal(request_parse(line, strlen(line), &request, &error), -EINVAL);
-	assert_non_null(strstr(error.message, "give algorithm, filter, compact or mem-limit"));
+	assert_non_null(strstr(
+		error.message,
+		"give algorithm, filter, compact, recompress-age, recompress-cpu or mem-limit"));
 }
 
 static void test_settings(void **state)

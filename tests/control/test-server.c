@@ -63,7 +63,7 @@ static void test_stat(void **state)
 	assert_string_equal(member_text(result, "filter"), "auto");
 	assert_string_equal(member_text(result, "compact"), "auto");
 	assert_int_equal(member_u64(result, "mem-limit"), 0);
-	assert_int_equal(json_object_object_length(result), 10);
+	assert_int_equal(json_object_object_length(result), 13);
 
 	stats = json_object_object_get(result, "stats");
 	device_get_stats(serving.device, &expected);
@@ -250,6 +250,72 @@ static void test_compact(void **state)
 	serving_end(&serving);
 }
 
+/* idle */
+
+static void test_idle(void **state)
+{
+	struct serving serving = serving_begin(PATIENT);
+	struct json_object *result, *ages;
+	struct device_stats stats;
+	int fd = raw_connect();
+
+	fill(serving.device, 100);
+	device_get_stats(serving.device, &stats);
+	result = ask(fd, "{\"version\":1,\"command\":\"idle\",\"arguments\":{\"seconds\":0}}\n");
+	assert_int_equal(member_u64(result, "pages"), stats.pages_pool);
+	json_object_put(result);
+	raw_print(fd, "{\"version\":1,\"command\":\"idle\",\"arguments\":{\"seconds\":262129}}\n");
+	expect_error(fd, EINVAL, "idle: 262129 seconds: too long: give at most 262128");
+	result = ask(fd, STAT);
+	ages = json_object_object_get(result, "ages");
+	assert_int_equal(json_object_array_length(ages), DEVICE_AGES);
+	for (size_t i = 0; i < DEVICE_AGES; i++)
+		assert_int_equal(member_u64(json_object_array_get_idx(ages, i), "pages"),
+				 i == DEVICE_AGES - 1 ? stats.pages_pool : 0);
+	assert_int_equal(member_u64(json_object_array_get_idx(ages, 3), "seconds"), 48);
+	json_object_put(result);
+	close(fd);
+	serving_end(&serving);
+}
+
+/* recompress */
+
+#define RECOMPRESS(arguments) \
+	"{\"version\":1,\"command\":\"recompress\",\"arguments\":{" arguments "}}\n"
+
+static void test_recompress(void **state)
+{
+	struct serving serving = serving_begin(PATIENT);
+	struct device_stats before, after;
+	struct json_object *result;
+	int fd = raw_connect();
+
+	fill(serving.device, 400);
+	device_get_stats(serving.device, &before);
+	raw_print(fd, RECOMPRESS(""));
+	expect_error(fd, EINVAL, "there is no method to do it by");
+	raw_print(fd, RECOMPRESS("\"type\":\"cold\""));
+	expect_error(fd, EINVAL, "argument type: not one: give all, idle, huge or huge_idle");
+	raw_print(fd, RECOMPRESS("\"threshold\":-1"));
+	expect_error(fd, EINVAL, "argument threshold: not a number");
+	raw_print(fd, RECOMPRESS("\"max_pages\":1"));
+	expect_error(fd, EINVAL, "argument max_pages: unknown: give type, threshold, max-pages");
+	raw_print(fd, RECOMPRESS("\"algorithm\":\"lzo\""));
+	expect_error(fd, EINVAL, "algorithm=lzo: not an algorithm");
+	raw_print(fd, RECOMPRESS("\"algorithm\":6"));
+	expect_error(fd, EINVAL, "argument algorithm: not a string");
+	result = ask(fd, RECOMPRESS("\"algorithm\":\"zstd(level=19)\",\"max-pages\":200,"
+				    "\"type\":\"all\",\"threshold\":100"));
+	device_get_stats(serving.device, &after);
+	assert_int_equal(member_u64(result, "pages"), 200);
+	assert_int_equal(member_u64(result, "saved"), after.recompressed);
+	assert_int_equal(member_u64(result, "bytes"), after.recompress_saved);
+	assert_true(after.payload <= before.payload);
+	json_object_put(result);
+	close(fd);
+	serving_end(&serving);
+}
+
 static void begin_holding(void)
 {
 	sem_init(&compact_begun, 0, 0);
@@ -283,7 +349,7 @@ static void test_others_meanwhile(void **state)
 	json_object_put(ask(other, "{\"version\":1,\"command\":\"set\",\"arguments\":"
 				   "{\"filter\":\"none\"}}\n"));
 	raw_print(other, COMPACT);
-	expect_error(other, EBUSY, "compact: one is under way");
+	expect_error(other, EBUSY, "compact: one is under way, or something else that takes long");
 	assert_served(other);
 	sem_post(&compact_may_end);
 	/* In order: what was asked behind it is answered behind it. */
@@ -414,6 +480,8 @@ int main(void)
 		cmocka_unit_test(test_set),
 		cmocka_unit_test(test_set_all_or_nothing),
 		cmocka_unit_test(test_compact),
+		cmocka_unit_test(test_idle),
+		cmocka_unit_test(test_recompress),
 		cmocka_unit_test(test_others_meanwhile),
 		cmocka_unit_test(test_answer_finds_asker),
 		cmocka_unit_test(test_asker_gone),

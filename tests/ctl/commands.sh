@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Description: statistics, settings, compaction, metrics and the live view of a server at work.
 . "$(dirname "$0")/lib.sh"
-require nbdcopy
+require nbdcopy qemu-io
 
 checker=$(dirname "$0")/openmetrics.py
 
@@ -61,6 +61,25 @@ grep -qE '^zcram0: pool [0-9.]+[KMG] before, [0-9.]+[KMG] after: [0-9.]+[BKMG] f
 get_stats
 [ "${S[pool]}" -le "$before" ] || fail "compaction took memory: $before, ${S[pool]}"
 
+# All that is in the pool, and nothing that has been touched since.
+get_stats
+equal "idle" "$(ctl idle zcram0 all)" "zcram0: ${S[pages_pool]} pages are idle"
+ctl stat zcram0 >"$dir/stat"
+grep -qx "ages.262128: ${S[pages_pool]}" "$dir/stat" || fail "$(cat "$dir/stat")"
+equal "idle, of JSON" "$(ctl stat --json zcram0 | json "j['ages'][15]['pages']")" "${S[pages_pool]}"
+ctl metrics zcram0 >"$dir/metrics"
+grep -qx \
+	"zcram_age_pages{device=\"zcram0\",class=\"15\",seconds=\"262128\"} ${S[pages_pool]}" "$dir/metrics" ||
+	fail "$(cat "$dir/metrics")"
+qemu-io -f raw -c "read 0 4k" "$uri" >"$dir/out" || fail "$(cat "$dir/out")"
+ctl idle zcram0 3d >"$dir/out"
+grep -qx "zcram0: $((S[pages_pool] - 1)) pages are idle" "$dir/out" || fail "$(cat "$dir/out")"
+status=0
+ctl idle zcram0 5d 2>"$dir/err" || status=$?
+equal "status of a long time" $status 1
+grep -q '^zcramctl: zcram0: idle: 432000 seconds: too long: give at most 262128' "$dir/err" ||
+	fail "$(cat "$dir/err")"
+
 ctl metrics >"$dir/metrics"
 python3 "$checker" <"$dir/metrics"
 get_stats
@@ -79,6 +98,32 @@ grep -q 'zs-keeper  *keeps memory ready' "$dir/top" || fail "$(cat "$dir/top")"
 ctl top --batch --count 3 --interval 0.1 zcram0 >"$dir/top"
 equal "views" "$(grep -c '^zcram   zcram0' "$dir/top")" 3
 refused 2 "top: standard input and output are no terminal: give --batch" top
+
+# By hand, with zram's words; then by itself.
+ctl recompress zcram0 'algo=zstd(level=6)' max_pages=100 >"$dir/out"
+grep -qE '^zcram0: 100 pages tried, [0-9]+ smaller, [0-9.]+[BKM] saved$' "$dir/out" ||
+	fail "$(cat "$dir/out")"
+ctl recompress zcram0 type=huge_idle threshold=5000 algo=zstd >"$dir/out"
+grep -qx 'zcram0: 0 pages tried, 0 smaller, 0B saved' "$dir/out" || fail "$(cat "$dir/out")"
+status=0
+ctl recompress zcram0 2>"$dir/err" || status=$?
+equal "status without an algorithm" $status 1
+grep -q '^zcramctl: zcram0: recompress: there is no method to do it by' "$dir/err" ||
+	fail "$(cat "$dir/err")"
+status=0
+ctl recompress zcram0 type=cold 2>"$dir/err" || status=$?
+equal "status of a bad type" $status 1
+grep -q 'argument type: not one: give all, idle, huge or huge_idle' "$dir/err" ||
+	fail "$(cat "$dir/err")"
+ctl set zcram0 'algorithm=lz4(level=3) zstd(level=6) (type=huge_idle,threshold=2K)' \
+	recompress-age=1h recompress-cpu=7
+setting algorithm 'lz4(level=3) zstd(level=6) (type=huge_idle,threshold=2048)'
+setting recompress-age 3600
+setting recompress-cpu 7
+ctl recompress zcram0 >"$dir/out"
+grep -qE '^zcram0: [0-9]+ pages tried, ' "$dir/out" || fail "$(cat "$dir/out")"
+ctl set zcram0 'algorithm=lz4(level=3)'
+setting algorithm 'lz4(level=3)'
 
 # One that hangs beside it: what is there to say is said of the other.
 mkdir "$run/zcram1"

@@ -24,6 +24,10 @@ static inline struct json_object *fixture_stat(uint64_t first)
 	json_object_object_add(stat, "mem-limit", json_object_new_uint64(0));
 	json_object_object_add(stat, "streams", json_object_new_uint64(4));
 	json_object_object_add(stat, "stats", stats);
+	json_object_object_add(stat, "ages",
+			       json_tokener_parse("[{\"seconds\":0,\"pages\":1},"
+						  "{\"seconds\":16,\"pages\":7},"
+						  "{\"seconds\":2000,\"pages\":2}]"));
 	return stat;
 }
 

@@ -67,6 +67,7 @@ static void test_all_statistics(void **state)
 			fail_msg("statistic %s, %s, is there %u times", name, value,
 				 count_values(text, value));
 	}
+	has(text, "zcram_age_pages{device=\"zcram0\",class=\"1\",seconds=\"16\"} 7");
 	has(text, "# TYPE zcram_up gauge");
 	has(text, "zcram_up{device=\"zcram0\"} 1");
 	has(text, "zcram_device_info{device=\"zcram0\",version=\"1.2.3\","

@@ -67,6 +67,7 @@ static void test_content(void **state)
 	has(text, "zcram0  /dev/nbd7  zstd(level=1)  filter auto  compact off");
 	has(text, "reads 1000/s"); /* 2000 more in two seconds */
 	has(text, "resident 1M");
+	has(text, "new 80.0%  2 minutes 0.0%  17 minutes 0.0%  9 hours 0.0%  idle 20.0%");
 	has(text, "memory  \u2588\u2588\u2585\u00b7\n");
 	has(text, "objects \u2588\u2581\u2583\u00b7\n");
 	has(text, "0.0%    1 nbdkit           accepts connections\n");

@@ -4,7 +4,7 @@
 # status 2; what cannot be done, with status 1; help is there for every command.
 . "$(dirname "$0")/lib.sh"
 
-commands="list stat top metrics set compact upgrade attach detach save restore purge config estimate help"
+commands="list stat top metrics set compact idle recompress upgrade attach detach save restore purge config estimate help"
 
 for command in $commands; do
 	ctl help "$command" >"$dir/help"
@@ -28,9 +28,19 @@ refused 2 "list: --raw and --json: give one of them" --raw --json
 refused 2 "stat: too few arguments: give DEVICE" stat
 refused 2 "stat: too many arguments: give DEVICE" stat zcram0 zcram1
 refused 2 "set: too few arguments: give DEVICE KEY=VALUE..." set zcram0
-refused 2 "set: frob=1: unknown key: give algorithm, filter, compact or mem-limit" set zcram0 frob=1
+refused 2 "set: frob=1: unknown key: give algorithm, filter, compact, recompress-age," set zcram0 frob=1
 refused 2 "set: filter: the value is missing: give filter=VALUE" set zcram0 filter
 refused 2 "set: filter=none: given twice: give it once" set zcram0 filter=auto filter=none
+refused 2 "idle: too few arguments: give DEVICE all|AGE" idle zcram0
+refused 2 "idle: yesterday: not a time: give seconds, or a number with s, m, h or d; or all" idle zcram0 yesterday
+refused 2 "idle: 5w: not a time" idle zcram0 5w
+refused 2 "idle: 99999999999999999999: too large" idle zcram0 99999999999999999999
+refused 2 "idle: 9999999999999999999: too large" idle zcram0 9999999999999999999
+refused 2 "recompress: too few arguments: give DEVICE [KEY=VALUE...]" recompress
+refused 2 "recompress: frob=1: unknown key: give type=, threshold=, max_pages= or algo=" recompress zcram0 frob=1
+refused 2 "recompress: type: the value is missing: give type=VALUE" recompress zcram0 type
+refused 2 "recompress: max_pages=x: not a number" recompress zcram0 max_pages=x
+refused 2 "recompress: type=huge: given twice" recompress zcram0 type=idle type=huge
 refused 2 "compact: too few arguments: give DEVICE" compact
 refused 2 "upgrade: too few arguments: give DEVICE" upgrade
 refused 2 "top: --interval 0: give seconds, 0.1 to 3600" top --interval 0
@@ -56,9 +66,10 @@ refused 2 ": not a device: give a name (zcram0)" stat ''
 
 # No such device, by any of its names.
 no_socket="control socket: there is none: no such device is running"
-for command in stat compact upgrade 'set' top; do
+commands="list stat top metrics set compact idle recompress upgrade attach detach save restore purge config estimate help"
 	arguments=()
 	[ $command != set ] || arguments=(filter=auto)
+	[ $command != idle ] || arguments=(all)
 	[ $command != top ] || arguments=(--once)
 	refused 1 "zcram0: $no_socket" $command zcram0 "${arguments[@]}"
 	refused 1 "$dir/none: $no_socket" $command "$dir/none" "${arguments[@]}"
@@ -78,9 +89,10 @@ mkdir "$run/hung" "$run/dead" "$run/file"
 hang "$run/hung/control"
 leave_socket "$run/dead/control"
 touch "$run/file/control"
-for command in stat compact 'set' top metrics; do
+for command in stat compact idle recompress 'set' top metrics; do
 	arguments=()
 	[ $command != set ] || arguments=(filter=auto)
+	[ $command != idle ] || arguments=(all)
 	[ $command != top ] || arguments=(--once)
 	[ $command != metrics ] || continue
 	refused 1 "dead: control socket: nobody serves it: the server is dead" \

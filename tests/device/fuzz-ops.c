@@ -50,6 +50,25 @@ static uint64_t scaled(const uint8_t bytes[2], uint64_t bound)
 	return value * bound >> 16;
 }
 
+/* Some of the pages, or those that the operation before has left idle. */
+static void recompress(struct device *device, const struct operation *op)
+{
+	struct device_recompress order = {
+		.type = (enum device_cold_type)(op->seed % 4),
+		.max_pages = op->count[0],
+		.has_method = true,
+	};
+	struct device_recompressed done;
+	uint64_t idle;
+	int level = op->kind % 3;
+
+	CHECK(codec_method_init(&order.method, op->seed & 4 ? "lz4" : "zstd",
+				level ? &level : NULL) == 0,
+	      "codec");
+	CHECK(device_recompress(device, &order, &done) == 0, "recompress");
+	CHECK(device_idle(device, op->offset[0] & 1, &idle) == 0, "idle");
+}
+
 static void run_operation(struct model *model, const struct operation *op)
 {
 	static uint8_t buf[MAX_COUNT];
@@ -79,7 +98,10 @@ static void run_operation(struct model *model, const struct operation *op)
 		model_extents(model, offset, count);
 		break;
 	case 7:
-		CHECK(device_compact(model->device) == 0, "compact");
+		if (op->kind % 2)
+			recompress(model->device, op);
+		else
+			CHECK(device_compact(model->device) == 0, "compact");
 		break;
 	}
 }

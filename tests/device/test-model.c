@@ -5,6 +5,7 @@
  * test-model [SHAPE]: all shapes, or those whose name begins with SHAPE. ZCRAM_TEST_SEED repeats a
  * run; a shape runs alike whether alone or with the others.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,21 +36,25 @@ struct shape {
 	bool start, auto_compact;
 	unsigned int streams;
 	uint64_t ops;
+	bool cold; /* what is old is compressed again, by hand and in the background */
 };
 
 /* clang-format off */
 static const struct shape shapes[] = {
-	{"lz4-plain", "lz4", 1, CODEC_FILTER_NONE, 16 * MIB, 0, 0, false, false, 1, 600000},
-	{"lz4-threads", "lz4", 1, CODEC_FILTER_AUTO, 64 * MIB, 0, MIB, true, true, 0, 600000},
-	{"lz4-odd", "lz4", 4, CODEC_FILTER_AUTO, 3 * MIB + 1, 0, 0, true, true, 2, 400000},
-	{"lz4-limit", "lz4", 1, CODEC_FILTER_NONE, 24 * MIB - 511, 6 * MIB, 0, false, false, 1, 400000},
-	{"lz4-limit-threads", "lz4", 1, CODEC_FILTER_AUTO, 24 * MIB, 6 * MIB, 2 * MIB, true, true, 1, 400000},
-	{"lz4-byte", "lz4", 1, CODEC_FILTER_NONE, 1, 0, 0, false, false, 1, 20000},
-	{"zstd-plain", "zstd", 1, CODEC_FILTER_NONE, 16 * MIB - 4095, 0, 0, false, false, 1, 300000},
-	{"zstd-threads", "zstd", 1, CODEC_FILTER_AUTO, 48 * MIB, 0, MIB, true, true, 0, 400000},
-	{"zstd-level-3", "zstd", 3, CODEC_FILTER_AUTO, 5 * MIB + 4096 * 3 + 17, 0, 0, false, false, 1, 100000},
-	{"zstd-limit", "zstd", -1, CODEC_FILTER_AUTO, 16 * MIB, 3 * MIB, 0, true, true, 2, 400000},
-	{"zstd-pages", "zstd", 1, CODEC_FILTER_AUTO, 7 * 4096 + 100, 0, 0, false, false, 1, 50000},
+	{"lz4-plain", "lz4", 1, CODEC_FILTER_NONE, 16 * MIB, 0, 0, false, false, 1, 600000, false},
+	{"lz4-threads", "lz4", 1, CODEC_FILTER_AUTO, 64 * MIB, 0, MIB, true, true, 0, 600000, false},
+	{"lz4-odd", "lz4", 4, CODEC_FILTER_AUTO, 3 * MIB + 1, 0, 0, true, true, 2, 400000, false},
+	{"lz4-limit", "lz4", 1, CODEC_FILTER_NONE, 24 * MIB - 511, 6 * MIB, 0, false, false, 1, 400000, false},
+	{"lz4-limit-threads", "lz4", 1, CODEC_FILTER_AUTO, 24 * MIB, 6 * MIB, 2 * MIB, true, true, 1, 400000, false},
+	{"lz4-byte", "lz4", 1, CODEC_FILTER_NONE, 1, 0, 0, false, false, 1, 20000, false},
+	{"lz4-cold", "lz4", 1, CODEC_FILTER_AUTO, 16 * MIB, 0, MIB, true, true, 0, 400000, true},
+	{"lz4-cold-limit", "lz4", 1, CODEC_FILTER_NONE, 24 * MIB, 6 * MIB, MIB, true, true, 1, 300000, true},
+	{"lz4-cold-plain", "lz4", 2, CODEC_FILTER_AUTO, 8 * MIB + 77, 0, 0, false, false, 1, 200000, true},
+	{"zstd-plain", "zstd", 1, CODEC_FILTER_NONE, 16 * MIB - 4095, 0, 0, false, false, 1, 300000, false},
+	{"zstd-threads", "zstd", 1, CODEC_FILTER_AUTO, 48 * MIB, 0, MIB, true, true, 0, 400000, false},
+	{"zstd-level-3", "zstd", 3, CODEC_FILTER_AUTO, 5 * MIB + 4096 * 3 + 17, 0, 0, false, false, 1, 100000, false},
+	{"zstd-limit", "zstd", -1, CODEC_FILTER_AUTO, 16 * MIB, 3 * MIB, 0, true, true, 2, 400000, false},
+	{"zstd-pages", "zstd", 1, CODEC_FILTER_AUTO, 7 * 4096 + 100, 0, 0, false, false, 1, 50000, false},
 };
 /* clang-format on */
 
@@ -129,12 +134,36 @@ static void one_operation(struct run *run)
 	}
 }
 
+/* Ages are nobody's content. */
+static void mark_idle(struct run *run)
+{
+	uint64_t pages;
+
+	CHECK(device_idle(run->model.device, rng_below(&run->rng, 100), &pages) == 0, "idle");
+}
+
+static void recompress(struct run *run, bool cold)
+{
+	struct device_recompress order = {
+		.type = (enum device_cold_type)rng_below(&run->rng, 4),
+		.threshold = rng_below(&run->rng, 3000),
+		.max_pages = rng_below(&run->rng, 2) * rng_below(&run->rng, 1000),
+	};
+	struct device_recompressed done;
+	int err = device_recompress(run->model.device, &order, &done);
+
+	CHECK(err == (cold ? 0 : -ENOENT), "recompress: %d", err);
+	CHECK(order.max_pages == 0 || done.pages <= order.max_pages, "too many pages");
+}
+
 /* Fill up, then thin out, and so on, so that the pool grows and shrinks. */
-static void next_phase(struct run *run)
+static void next_phase(struct run *run, bool cold)
 {
 	static const unsigned int dropping[] = {4, 30, 10, 50};
 
 	run->dropping = dropping[rng_below(&run->rng, 4)];
+	mark_idle(run);
+	recompress(run, cold);
 	if (rng_chance(&run->rng, 50))
 		CHECK(device_compact(run->model.device) == 0, "compact");
 	if (rng_chance(&run->rng, 10)) {
@@ -156,6 +185,14 @@ static struct device_options options_of(const struct shape *shape)
 	CHECK(codec_method_init(&options.method, shape->algorithm, &shape->level) == 0, "%s",
 	      shape->algorithm);
 	options.method.filter = shape->filter;
+	if (shape->cold) {
+		int level = 3;
+
+		options.cold = (struct device_cold){
+			.methods_count = 1, .type = DEVICE_COLD_ALL, .cpu = 100};
+		CHECK(codec_method_init(&options.cold.methods[0], "zstd", &level) == 0, "zstd");
+		options.cold.methods[0].filter = shape->filter;
+	}
 	if (options.mem_limit != 0 && options.mem_limit < device_min_limit())
 		options.mem_limit = device_min_limit();
 	return options;
@@ -187,7 +224,7 @@ static void run_shape(const struct shape *shape, uint64_t seed)
 	for (uint64_t op = 0; op < ops; op++) {
 		one_operation(&run);
 		if (op % OPS_PER_PHASE == OPS_PER_PHASE - 1)
-			next_phase(&run);
+			next_phase(&run, shape->cold);
 		if (op % OPS_PER_CHECK == OPS_PER_CHECK - 1)
 			model_check(&run.model);
 	}

@@ -335,7 +335,7 @@ static void test_unknown_encoding(void **state)
 	assert_mended(w);
 }
 
-/* A state that is none: in the backing store, which there is not yet; and empty but for a length. */
+/* A state that is none: in the backing store, which there is not yet; and one without any encoding. */
 static void test_no_state(void **state)
 {
 	struct world *w = *state;

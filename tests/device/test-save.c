@@ -498,6 +498,65 @@ static void test_busy(void **state)
 	device_end(restored);
 }
 
+static uint64_t count_tried(struct device *device)
+{
+	uint64_t tried = 0;
+
+	for (uint64_t page = 0; page < PAGES; page++)
+		tried += leaf_ready(device, page) && slot_tried(slot_peek(&device->slots[page]));
+	return tried;
+}
+
+/*
+ * Pages that recompression is done with are saved as any others, and keep their marks and ages; what is
+ * restored of them is as if just written.
+ */
+static void test_tried(void **state)
+{
+	struct device *first = device_of_size(SIZE), *second = device_of_size(SIZE);
+	struct device_recompress order = {.has_method = true};
+	struct device_recompressed done;
+	struct device_restored restored;
+	struct rng rng = rng_make(test_seed(0));
+	struct reference reference;
+	struct sink image = {0};
+	uint64_t tried, idle;
+	int level = 6;
+
+	(void)state;
+	fill(first, &rng, &reference);
+	assert_int_equal(codec_method_init(&order.method, "zstd", &level), 0);
+	assert_int_equal(device_recompress(first, &order, &done), 0);
+	tried = count_tried(first);
+	assert_true(tried > 0 && done.saved > 0);
+	assert_int_equal(device_idle(first, 0, &idle), 0);
+	assert_int_equal(idle, stats_of(first).pages_pool);
+
+	assert_int_equal(save(first, &image).objects, stats_of(first).pages_pool);
+	assert_int_equal(count_tried(first), tried);
+	assert_int_equal(restore(second, false, &image, &restored), 0);
+	assert_alike(first, second);
+	for (uint64_t page = 0; page < PAGES; page++) {
+		slot_word word = slot_peek(&first->slots[page]);
+
+		if (leaf_ready(first, page) && slot_state(word) == SLOT_POOL)
+			assert_int_equal(slot_age(word), AGE_MAX);
+		if (!leaf_ready(second, page))
+			continue;
+		word = slot_peek(&second->slots[page]);
+		assert_false(slot_tried(word));
+		if (slot_state(word) == SLOT_POOL)
+			assert_int_equal(slot_age(word), 0);
+	}
+	assert_holds(second, &reference);
+	assert_holds(first, &reference);
+	assert_valid(second);
+	sink_free(&image);
+	free(reference.bytes);
+	device_end(first);
+	device_end(second);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -506,6 +565,7 @@ int main(void)
 		cmocka_unit_test(test_unsound),	   cmocka_unit_test(test_callbacks),
 		cmocka_unit_test(test_limit),	   cmocka_unit_test(test_gone_bad),
 		cmocka_unit_test(test_store),	   cmocka_unit_test(test_busy),
+		cmocka_unit_test(test_tried),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -214,6 +214,31 @@ static void set_any(struct load *load)
 	CHECK(device_set(load->device, &settings) == 0, "set");
 }
 
+/* All that stands in the pool, by any codec, so that it goes both ways. */
+static void recompress(struct load *load)
+{
+	struct device_recompress order = {
+		.type = (enum device_cold_type)rng_below(&load->rng, 4),
+		.has_method = true,
+		.max_pages = 500,
+	};
+	struct device_recompressed done;
+	int level = (int)rng_between(&load->rng, 1, 5), err;
+
+	CHECK(codec_method_init(&order.method, rng_chance(&load->rng, 30) ? "lz4" : "zstd",
+				&level) == 0,
+	      "no method");
+	err = device_recompress(load->device, &order, &done);
+	CHECK(err == 0, "recompress: %d", err);
+}
+
+static void mark_idle(struct load *load)
+{
+	uint64_t pages;
+
+	CHECK(device_idle(load->device, rng_below(&load->rng, 2), &pages) == 0, "idle");
+}
+
 static void *compact_and_set(void *opaque)
 {
 	struct load *load = opaque;
@@ -223,6 +248,9 @@ static void *compact_and_set(void *opaque)
 		if (rng_chance(&load->rng, 20))
 			set_any(load);
 		CHECK(device_compact(load->device) == 0, "compact");
+		mark_idle(load);
+		if (rng_chance(&load->rng, 50))
+			recompress(load);
 		device_get_stats(load->device, &load->journal->stats);
 	} while (!atomic_load(&load->quiet));
 	return NULL;

@@ -42,9 +42,28 @@ refused 'sise=4G: unknown parameter: give size, algorithm, mem-limit,' sise=4G
 refused 'Size=4G: unknown parameter: give' Size=4G
 refused 'mem_limit=4G: unknown parameter: give' size=4G mem_limit=4G
 
-for algorithm in '' lzo lzo-rle raw ZSTD 'zstd lz4' 'zstd(' 'zstd(3)' 'zstd(level=)' \
-	'zstd(level=3) (type=idle)' 'zstd(level=fast)' zstd:3 'lz4hc(level=9)'; do
+for algorithm in '' lzo lzo-rle raw ZSTD 'zstd lzo' 'zstd(' 'zstd(3)' 'zstd(level=)' \
+	'zstd(level=fast)' zstd:3 'lz4hc(level=9)'; do
 	refused "algorithm=$algorithm: $not_an_algorithm" size=4M "algorithm=$algorithm"
+done
+again='not what is compressed again: give (type=idle), (type=huge) or (type=huge_idle)'
+refused 'algorithm=zstd(level=3) (type=idle): with one algorithm nothing is compressed again' \
+	size=4M 'algorithm=zstd(level=3) (type=idle)'
+refused "algorithm=lz4 zstd (frob=1): $again" size=4M 'algorithm=lz4 zstd (frob=1)'
+refused 'algorithm=lz4 zstd (type=all): not a type: give type=idle, type=huge or type=huge_idle' \
+	size=4M 'algorithm=lz4 zstd (type=all)'
+refused 'algorithm=lz4 zstd (type=idle: not what is compressed again: the ) is missing' \
+	size=4M 'algorithm=lz4 zstd (type=idle'
+refused 'algorithm=lz4 zstd (type=idle) lz4: nothing may stand behind' \
+	size=4M 'algorithm=lz4 zstd (type=idle) lz4'
+refused 'algorithm=lz4 lz4 lz4 lz4 lz4: too many algorithms: give at most 4' \
+	size=4M 'algorithm=lz4 lz4 lz4 lz4 lz4'
+refused 'recompress-age=soon: not a time: give seconds, or a number with s, m, h or d' \
+	size=4M recompress-age=soon
+refused 'recompress-age=4d: too long: give at most 262128 seconds' size=4M recompress-age=4d
+for cpu in 0 101 5% -1 ten ''; do
+	refused "recompress-cpu=$cpu: not a share of one CPU: give 1 to 100, in percent" \
+		size=4M "recompress-cpu=$cpu"
 done
 lz4_levels=$(dump zcram_lz4_levels) zstd_levels=$(dump zcram_zstd_levels)
 for algorithm in "zstd(level=$((${zstd_levels#* to } + 1)))" \
@@ -69,7 +88,7 @@ refused 'lock=yes: not a choice: give auto, on or off' size=4M lock=yes
 
 refused 'size=5M: given twice (4M before): give it once' size=4M size=5M
 refused 'size=5M: given twice (4M before): give it once' 4M size=5M
-for parameter in algorithm=lz4 mem-limit=4M reserve=1M filter=auto compact=auto lock=auto \
+for parameter in algorithm=lz4 mem-limit=4M reserve=1M filter=auto compact=auto recompress-age=1h recompress-cpu=5 lock=auto \
 	control=/nowhere name=zcram0 pool=test; do
 	refused "$parameter: given twice (${parameter#*=} before): give it once" \
 		size=4M $parameter $parameter

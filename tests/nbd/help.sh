@@ -11,12 +11,13 @@ for key in name=zcram thread_model=parallel errno_is_preserved=1 magic_config_ke
 	"zcram_lz4_default_level=[0-9]+" "zcram_zstd_default_level=[0-9]+" \
 	"zcram_filters=auto none" "zcram_default_algorithm=zstd\(level=1\)" \
 	zcram_default_reserve=4194304 zcram_default_filter=auto zcram_default_compact=auto \
+	zcram_default_recompress_age=15m zcram_default_recompress_cpu=10 \
 	zcram_default_lock=auto zcram_default_pool_at_exit=remove zcram_pool_layout=1 \
 	zcram_control_version=1; do
 	grep -qxE "$key" "$dir/dump" || fail "--dump-plugin does not say $key: $(cat "$dir/dump")"
 done
 
 nbdkit "$ZCRAM_PLUGIN" --help >"$dir/help"
-for parameter in size algorithm mem-limit reserve filter compact lock control name pool pool-at-exit; do
+for parameter in size algorithm mem-limit reserve filter compact recompress-age recompress-cpu lock control name pool pool-at-exit; do
 	grep -q "^$parameter=" "$dir/help" || fail "--help does not say $parameter"
 done

@@ -203,6 +203,12 @@ static struct device_settings any_settings(struct round *round)
 	      "no method");
 	if (rng_chance(&round->rng, 50))
 		settings.method.filter = CODEC_FILTER_NONE;
+	if (rng_chance(&round->rng, 70)) {
+		settings.cold = (struct device_cold){
+			.methods_count = 1, .type = DEVICE_COLD_ALL, .cpu = 100};
+		CHECK(codec_method_init(&settings.cold.methods[0], "zstd", &level) == 0,
+		      "no method");
+	}
 	if (round->limit != 0)
 		settings.mem_limit =
 			round->limit -
@@ -213,6 +219,24 @@ static struct device_settings any_settings(struct round *round)
 	return settings;
 }
 
+/* Beside requests, compaction, settings; where there are no background threads, here. */
+static void recompress(struct round *round)
+{
+	struct device_recompress order = {
+		.type = (enum device_cold_type)rng_below(&round->rng, 4),
+		.has_method = true,
+		.max_pages = rng_between(&round->rng, 1, 2000),
+	};
+	struct device_recompressed done;
+	int level = (int)rng_between(&round->rng, 1, 5), err;
+
+	CHECK(codec_method_init(&order.method, rng_chance(&round->rng, 20) ? "lz4" : "zstd",
+				&level) == 0,
+	      "no method");
+	err = device_recompress(round->model.device, &order, &done);
+	CHECK(err == 0, "recompress: %d", err);
+}
+
 static void *compact_and_set(void *opaque)
 {
 	struct round *round = opaque;
@@ -221,9 +245,12 @@ static void *compact_and_set(void *opaque)
 
 	while (!atomic_load(&round->quiet)) {
 		struct device_settings settings = any_settings(round), found;
+		uint64_t idle;
 
+		CHECK(device_idle(device, rng_below(&round->rng, 2), &idle) == 0, "idle");
 		CHECK(device_compact(device) == 0, "compact");
 		CHECK(device_set(device, &settings) == 0, "set");
+		recompress(round);
 		device_get_settings(device, &found);
 		device_get_stats(device, &stats);
 		CHECK(found.method.id == settings.method.id &&
