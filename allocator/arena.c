@@ -195,9 +195,14 @@ void arena_put(struct zs_arena *a, uint32_t index, unsigned int n)
 	pthread_mutex_unlock(&a->lock);
 }
 
+bool arena_has_headroom(struct zs_arena *a, size_t size)
+{
+	return !load_relaxed(&a->modest) || headroom_pages(&a->headroom) >= size / ZS_PAGE_SIZE;
+}
+
 int arena_commit(struct zs_arena *a, void *at, size_t size)
 {
-	if (load_relaxed(&a->modest) && headroom_pages(&a->headroom) < size / ZS_PAGE_SIZE)
+	if (!arena_has_headroom(a, size))
 		return -ENOMEM;
 	return os_commit(at, size);
 }

@@ -59,6 +59,12 @@ int arena_grow(struct zs_arena *arena, uint32_t first, unsigned int n, unsigned 
 void arena_shrink(struct zs_arena *arena, uint32_t first, unsigned int n);
 
 /*
+ * Would the kernel give SIZE bytes at once? Only asked in a modest pool: else true. May wait for the
+ * headroom lock.
+ */
+bool arena_has_headroom(struct zs_arena *arena, size_t size);
+
+/*
  * Have memory, as os_commit() does; a modest pool also fails, at once, when it would be looked for.
  * Blocks. -ENOMEM.
  */

@@ -115,6 +115,11 @@ int zs_prefault(struct zs_pool *pool)
 	return r;
 }
 
+bool zs_has_headroom(struct zs_pool *pool, uint64_t bytes)
+{
+	return arena_has_headroom(&pool->arena, bytes);
+}
+
 void zs_set(struct zs_pool *pool, uint64_t limit, bool auto_compact)
 {
 	arena_set_limit(&pool->arena, limit);

@@ -221,6 +221,9 @@ void zs_compact(struct zs_pool *pool);
  */
 int zs_prefault(struct zs_pool *pool);
 
+/* For whoever needs memory in a modest pool's process: would BYTES be had without looking for them? */
+bool zs_has_headroom(struct zs_pool *pool, uint64_t bytes);
+
 /*
  * Change the limit (bytes; 0: max_bytes; otherwise at least zs_min_limit()) and auto_compact, while
  * others are at work. A limit below what is committed: nothing more is, until it has fallen. The

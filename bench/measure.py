@@ -120,9 +120,14 @@ def run_memory(args, report):
     return lines
 
 
+def cold_name(line):
+    name = f"{line['then']}(level={line['level']})"
+    return name + " and dictionaries" if line["dictionary"] == "yes" else name
+
+
 def run_cold(args, report):
     lines = engine(args, "-a", "lz4", "-f", "auto", "-t", 100 if args.quick else 150, "cold")
-    rows = [(f"{l['algorithm']}, then {l['then']}(level={l['level']})",
+    rows = [(f"{l['algorithm']}, then {cold_name(l)}",
              *(number(int(l[k]) / MIB, 1) for k in ("payload_before", "payload", "memory_before",
                                                     "memory")),
              l["less"], l["cpu_mean"], l["cpu_most"],
@@ -225,7 +230,7 @@ def goals(data):
         elif l["phase"] == "compact":
             rows.append((what + ", 75% trimmed", float(l["held_to_payload"]), "<=", 1.10))
     for l in data["cold"]:
-        what = f"pages that go cold, {l['algorithm']}, then {l['then']}"
+        what = f"pages that go cold, {l['algorithm']}, then {cold_name(l)}"
         rows += [(what + ": memory saved", float(l["less"]), ">=", 0.25),
                  (what + ": CPU share", float(l["cpu_mean"]), "<=", float(l["cpu_budget"]))]
     for l in data["latency"]:

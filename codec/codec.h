@@ -5,13 +5,14 @@
  * A *method* says how pages are to be compressed: codec, level, filter policy.
  * A *stream* is the working memory that one thread compresses and decompresses with: the contexts
  * of the libraries and the page buffers, all allocated and touched when it is made. After
- * codec_stream_new() nothing here allocates, blocks or makes a system call.
+ * codec_stream_new() nothing here allocates, blocks or makes a system call, but for
+ * codec_stream_use_dict().
  *
  * A payload is described by one *encoding*, five bits that stand in its slot:
  *
  *	bits 0-1  codec       enum codec_id
  *	bit  2    filter      1: the page was byte-shuffled before it was compressed
- *	bits 3-4  dictionary  generation; 0: none
+ *	bits 3-4  dictionary  generation (dict.h); 0: none. zstd only
  *
  * so that any payload can be decompressed whatever the method in force has become since.
  */
@@ -42,12 +43,22 @@ static inline bool codec_encoding_filtered(uint8_t encoding)
 	return encoding >> 2 & 1;
 }
 
+/* The dictionary's generation, 1 to 3; 0: none. */
+static inline unsigned int codec_encoding_generation(uint8_t encoding)
+{
+	return encoding >> 3 & 3;
+}
+
 /* The encodings that codec_decompress() knows: bit N for encoding N. */
 uint32_t codec_encodings(void);
+
+/* Those of them that need no dictionary: what is kept apart from its device has no others. */
+uint32_t codec_plain_encodings(void);
 
 enum codec_filter {
 	CODEC_FILTER_NONE, /* pages are compressed as they come */
 	CODEC_FILTER_AUTO, /* a predictor decides for each page whether it is shuffled first */
+	CODEC_FILTER_TRY,  /* each page is compressed both ways, and the shorter payload kept */
 };
 
 struct codec_method {
@@ -77,11 +88,29 @@ const char *codec_name(enum codec_id id);
 void codec_levels(enum codec_id id, int *ret_min, int *ret_max, int *ret_default);
 
 /*
- * Make a stream that compresses by METHOD and decompresses whatever was ever encoded.
+ * Make a stream that compresses by METHOD and decompresses whatever was ever encoded, if it has the
+ * dictionaries.
  * Allocates, and touches all that it allocated. -ENOMEM; -EINVAL: the method is none.
  */
 int codec_stream_new(const struct codec_method *method, struct codec_stream **ret_stream);
 void codec_stream_free(struct codec_stream *stream);
+
+struct dict_table;
+
+/*
+ * Have the stream look up dictionaries in TABLE (dict.h), which stays the caller's and has to be
+ * there as long as the stream. Without one, what was compressed with a dictionary gives -EIO.
+ */
+void codec_stream_set_dicts(struct codec_stream *stream, struct dict_table *table);
+
+/*
+ * Compress with a generation's dictionary from now on, as the table has it at this moment; 0: with
+ * none. Returns the generation that is in use then: 0 also where the table has no such one, and
+ * where the codec is lz4, which takes none. The stream keeps a copy, and is counted in the table as a
+ * user until it uses another or is freed. By the thread that changes the table. Allocates and
+ * touches. -ENOMEM: the stream goes on as before.
+ */
+int codec_stream_use_dict(struct codec_stream *stream, unsigned int generation);
 
 /* Bytes of memory that the stream holds. */
 size_t codec_stream_memory(const struct codec_stream *stream);
@@ -97,7 +126,7 @@ size_t codec_compress(struct codec_stream *stream, const void *page, const void 
 /*
  * Decompress a payload into PAGE, CODEC_PAGE_SIZE bytes. Reads nothing outside PAYLOAD and writes
  * nothing outside PAGE whatever the payload holds. -EIO: it is not what ENCODING says, or does not
- * give exactly one page; PAGE's content is then undefined.
+ * give exactly one page, or its dictionary is not there; PAGE's content is then undefined.
  */
 int codec_decompress(struct codec_stream *stream, uint8_t encoding, const void *payload, size_t len,
 		     void *page);

@@ -15,6 +15,7 @@
 
 struct ZSTD_CCtx_s;
 struct ZSTD_DCtx_s;
+struct ZSTD_DDict_s;
 
 #define LZ4_LEVEL_MIN	  1
 #define LZ4_LEVEL_MAX	  65537 /* the library takes a larger acceleration for this one */
@@ -35,9 +36,14 @@ struct ZSTD_CCtx_s *zstd_encoder_init(void *memory, int level);
 size_t zstd_encoder_compress(struct ZSTD_CCtx_s *encoder, const void *page, void *payload,
 			     size_t capacity);
 
+/* An encoder, and the dictionary of LEN bytes at BYTES, copied and digested for its level. */
+size_t zstd_dict_encoder_memory(int level, size_t len);
+struct ZSTD_CCtx_s *zstd_dict_encoder_init(void *memory, int level, const void *bytes, size_t len);
+
+/* DICT: NULL for none. */
 size_t zstd_decoder_memory(void);
 struct ZSTD_DCtx_s *zstd_decoder_init(void *memory);
-int zstd_decoder_decompress(struct ZSTD_DCtx_s *decoder, const void *payload, size_t len,
-			    void *page);
+int zstd_decoder_decompress(struct ZSTD_DCtx_s *decoder, const struct ZSTD_DDict_s *dict,
+			    const void *payload, size_t len, void *page);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "codec/codec.h"
 #include "codec/coder.h"
+#include "common/util.h"
 
 int zstd_coder_level_min(void)
 {
@@ -43,17 +44,23 @@ static bool set(ZSTD_CCtx *encoder, ZSTD_cParameter parameter, int value)
 }
 
 /*
- * The context in MEMORY, or NULL when it is too small for the level. Nothing in a payload but what
- * is needed: its length and the page's are known, and memory needs no checksum.
+ * Nothing in a payload but what is needed: its length and the page's are known, and memory needs no
+ * checksum.
  */
+static bool set_format(ZSTD_CCtx *encoder)
+{
+	return set(encoder, ZSTD_c_format, ZSTD_f_zstd1_magicless) &&
+	       set(encoder, ZSTD_c_contentSizeFlag, 0) && set(encoder, ZSTD_c_checksumFlag, 0) &&
+	       set(encoder, ZSTD_c_dictIDFlag, 0);
+}
+
+/* The context in MEMORY, or NULL when it is too small for the level. */
 ZSTD_CCtx *zstd_encoder_init(void *memory, int level)
 {
 	ZSTD_compressionParameters params = page_params(level);
 	ZSTD_CCtx *encoder = ZSTD_initStaticCCtx(memory, zstd_encoder_memory(level));
 
-	if (!encoder || !set(encoder, ZSTD_c_format, ZSTD_f_zstd1_magicless) ||
-	    !set(encoder, ZSTD_c_contentSizeFlag, 0) || !set(encoder, ZSTD_c_checksumFlag, 0) ||
-	    !set(encoder, ZSTD_c_dictIDFlag, 0) || !set(encoder, ZSTD_c_compressionLevel, level) ||
+	if (!encoder || !set_format(encoder) || !set(encoder, ZSTD_c_compressionLevel, level) ||
 	    !set(encoder, ZSTD_c_windowLog, (int)params.windowLog) ||
 	    !set(encoder, ZSTD_c_chainLog, (int)params.chainLog) ||
 	    !set(encoder, ZSTD_c_hashLog, (int)params.hashLog) ||
@@ -61,6 +68,58 @@ ZSTD_CCtx *zstd_encoder_init(void *memory, int level)
 	    !set(encoder, ZSTD_c_minMatch, (int)params.minMatch) ||
 	    !set(encoder, ZSTD_c_targetLength, (int)params.targetLength) ||
 	    !set(encoder, ZSTD_c_strategy, (int)params.strategy))
+		return NULL;
+	return encoder;
+}
+
+#define DICT_LOG 15
+
+/*
+ * What the level means for a dictionary's tables, which are searched beside those of the page. Left
+ * alone the library makes them for much larger dictionaries: 1 MiB at level 6.
+ */
+static ZSTD_compressionParameters dict_params(int level, size_t len)
+{
+	ZSTD_compressionParameters params = ZSTD_getCParams(level, CODEC_PAGE_SIZE, len);
+
+	if (params.hashLog > DICT_LOG)
+		params.hashLog = DICT_LOG;
+	if (params.chainLog > DICT_LOG)
+		params.chainLog = DICT_LOG;
+	return params;
+}
+
+/* As the library cuts the dictionary's parameters down for a page that it is searched beside. */
+static size_t beside_dict_memory(int level, size_t len)
+{
+	ZSTD_compressionParameters params = dict_params(level, len);
+
+	params = ZSTD_adjustCParams(params, CODEC_PAGE_SIZE, 0);
+	return align_up(ZSTD_estimateCCtxSize_usingCParams(params), CODER_ALIGN);
+}
+
+static size_t digested_memory(int level, size_t len)
+{
+	return ZSTD_estimateCDictSize_advanced(len, dict_params(level, len), ZSTD_dlm_byCopy);
+}
+
+size_t zstd_dict_encoder_memory(int level, size_t len)
+{
+	return beside_dict_memory(level, len) + digested_memory(level, len);
+}
+
+/* NULL: the bytes are no dictionary. */
+ZSTD_CCtx *zstd_dict_encoder_init(void *memory, int level, const void *bytes, size_t len)
+{
+	size_t own = beside_dict_memory(level, len);
+	ZSTD_CCtx *encoder = ZSTD_initStaticCCtx(memory, own);
+	const ZSTD_CDict *dict =
+		ZSTD_initStaticCDict((char *)memory + own, digested_memory(level, len), bytes, len,
+				     ZSTD_dlm_byCopy, ZSTD_dct_fullDict, dict_params(level, len));
+
+	if (!encoder || !dict || !set_format(encoder) ||
+	    !set(encoder, ZSTD_c_windowLog, (int)page_params(level).windowLog) ||
+	    ZSTD_isError(ZSTD_CCtx_refCDict(encoder, dict)))
 		return NULL;
 	return encoder;
 }
@@ -114,12 +173,13 @@ static bool is_one_frame(const uint8_t *payload, size_t len)
 	return last && at == len;
 }
 
-int zstd_decoder_decompress(ZSTD_DCtx *decoder, const void *payload, size_t len, void *page)
+int zstd_decoder_decompress(ZSTD_DCtx *decoder, const ZSTD_DDict *dict, const void *payload,
+			    size_t len, void *page)
 {
 	size_t got;
 
 	if (!is_one_frame(payload, len))
 		return -EIO;
-	got = ZSTD_decompressDCtx(decoder, page, CODEC_PAGE_SIZE, payload, len);
+	got = ZSTD_decompress_usingDDict(decoder, page, CODEC_PAGE_SIZE, payload, len, dict);
 	return got == CODEC_PAGE_SIZE ? 0 : -EIO; /* an error is a larger number */
 }

@@ -26,6 +26,9 @@
  *	"trim: slot locked"
  *	"trim: slot swapped"		the slot is empty; the old cell is nobody's
  *	"trim: old freed"
+ *	"dict: bytes written"		a dictionary stands in the store, and is not live
+ *	"dict: live"			it is; no object names it
+ *	"dict: retired"			no object names it, and it is not live any more
  *	"zspage: tagged"		a zspage was made: its tag is set, no cell is taken
  *	"zspage: untagged"		a zspage is empty: its tag is cleared, its pages are still its own
  *	"cell: put"			a cell has become a hole

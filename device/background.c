@@ -6,6 +6,7 @@
 #include "common/os.h"
 #include "device/device-types.h"
 #include "device/recompress.h"
+#include "device/settings.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -33,7 +34,7 @@ static void errand_set(struct errand *e, uint32_t state)
 	os_wake(&e->state, true);
 }
 
-static bool is_stopping(struct background *b)
+static bool is_stopping(const struct background *b)
 {
 	return __atomic_load_n(&b->stop, __ATOMIC_SEQ_CST) != 0;
 }
@@ -91,6 +92,11 @@ static void drop(struct device *d, void *opaque)
 	recompressor_free(opaque);
 }
 
+static void tend(struct device *d, void *opaque)
+{
+	training_step(d, opaque);
+}
+
 /* The cold thread. */
 
 /* One batch. False: the round is over. */
@@ -123,7 +129,7 @@ static bool take_pending(struct device *d)
 	return true;
 }
 
-static bool is_canceled(struct background *b)
+bool background_is_canceled(const struct background *b)
 {
 	return is_stopping(b) || __atomic_load_n(&b->cancel, __ATOMIC_SEQ_CST) != 0;
 }
@@ -149,7 +155,8 @@ static void do_order(struct device *d)
 
 	if (!order)
 		return;
-	while (more && !is_canceled(b)) {
+	bump(&b->cpu_ns, by_proxy(d, tend, order->recompressor));
+	while (more && !background_is_canceled(b)) {
 		age_step(d, age_tick());
 		await_reserve(d);
 		more = do_batch(d, order->recompressor);
@@ -186,6 +193,17 @@ static void do_turn(struct device *d, struct turns *turns)
 		turns->ready = max_u64(turns->ready, now + LOW_MS * NS_PER_MS);
 }
 
+/* Its dictionary comes out of the same share. */
+static void prepare_round(struct device *d, struct turns *turns)
+{
+	struct background *b = &d->background;
+	uint64_t cpu = by_proxy(d, tend, b->current);
+
+	store_relaxed(&b->memory, b->current->memory);
+	bump(&b->cpu_ns, cpu);
+	turns->ready = max_u64(turns->ready, os_now() + cpu * 100 / b->current->cold.cpu);
+}
+
 /* A round begins with each tick, for it is then that pages have grown old, and with new settings. */
 static void begin_round(struct device *d, struct turns *turns)
 {
@@ -197,6 +215,8 @@ static void begin_round(struct device *d, struct turns *turns)
 	r->rule.again = r->rule.again && r->at == 0;
 	r->at = 0;
 	r->done = 0;
+	if (turns->more && !zs_reserve_is_low(d->pool))
+		prepare_round(d, turns);
 }
 
 /* Milliseconds until there is something to do: for the hand, for a turn, or with the next tick. */
@@ -252,6 +272,7 @@ static void poke(struct background *b)
 void background_init(struct background *b)
 {
 	pthread_mutex_init(&b->place_lock, NULL);
+	training_init(&b->training);
 }
 
 void background_fini(struct background *b)
@@ -326,7 +347,8 @@ static bool run_here(struct device *d, struct recompressor *r)
 {
 	bool more = true;
 
-	while (more && !is_canceled(&d->background)) {
+	training_step(d, r);
+	while (more && !background_is_canceled(&d->background)) {
 		more = recompress_gather(d, r);
 		recompress_fetch(d, r);
 		recompress_squeeze(d, r);
@@ -359,6 +381,7 @@ static struct device_cold cold_of(struct device *d, const struct device_recompre
 	if (order->has_method) {
 		settings.cold.methods_count = 1;
 		settings.cold.methods[0] = order->method;
+		settings.cold.methods[0].filter = settings_cold_filter(order->method.filter);
 	}
 	return settings.cold;
 }
@@ -382,7 +405,7 @@ int device_recompress(struct device *d, const struct device_recompress *order,
 	*ret = (struct device_recompressed){0};
 	if (cold.methods_count == 0)
 		return -ENOENT;
-	err = recompressor_new(&cold, &rule, &r);
+	err = recompressor_new(d, &cold, &rule, &r);
 	if (err < 0)
 		return err;
 	if (__atomic_load_n(&d->background.running, __ATOMIC_SEQ_CST))

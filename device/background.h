@@ -22,6 +22,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "device/training.h"
+
 struct device;
 struct recompressor;
 
@@ -50,6 +52,7 @@ struct background {
 	struct errand errand;
 	struct background_order *order; /* atomic; NULL: none */
 
+	struct training training; /* by the proxy for the cold thread; or who works without them */
 	struct recompressor
 		*current; /* the cold thread's; the settings lock's while it is not running */
 	struct recompressor *pending; /* atomic: what is to take its place; NULL: nothing */
@@ -58,6 +61,9 @@ struct background {
 
 	pthread_mutex_t place_lock; /* see recompress.h */
 };
+
+/* Is what is under way to be given up? Any thread. */
+bool background_is_canceled(const struct background *background);
 
 /* Before and after all else. */
 void background_init(struct background *background);

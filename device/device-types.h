@@ -8,6 +8,7 @@
 #include "device/age.h"
 #include "device/background.h"
 #include "device/device.h"
+#include "device/dicts.h"
 #include "device/slot.h"
 #include "device/words.h"
 
@@ -29,6 +30,7 @@ struct counters {
 	uint64_t stream_waits, slot_waits;
 	uint64_t recompressed, recompress_failed, recompress_saved;
 	int64_t same, pool, raw, filter, payload, damaged;
+	int64_t dict[DICT_GENERATIONS];
 };
 
 static inline void counter_add(uint64_t *counter, uint64_t n)
@@ -87,14 +89,19 @@ struct device {
 	struct ages ages;
 	struct background background;
 	struct counters background_counters; /* under the place lock */
+	struct dicts dicts;
 };
 
 /* Take a stream; waits while all are taken. Give it back. */
 struct stream *stream_get(struct device *device);
 void stream_put(struct device *device, struct stream *stream);
 
-/* A codec stream by METHOD, as the device's are. Allocates. -ENOMEM; -EINVAL: the method is none. */
-int stream_codec_new(const struct codec_method *method, struct codec_stream **ret_codec);
+/*
+ * A codec stream by METHOD, as the device's are; it reads the device's dictionaries, and is freed before
+ * the device. Allocates. -ENOMEM; -EINVAL: the method is none.
+ */
+int stream_codec_new(struct device *device, const struct codec_method *method,
+		     struct codec_stream **ret_codec);
 
 int streams_new(struct device *device, const struct device_options *options);
 void streams_free(struct device *device);
@@ -104,6 +111,12 @@ void streams_free(struct device *device);
  * Settings lock. Allocates and blocks. -ENOMEM, -EINVAL: and nothing has changed.
  */
 int streams_set_method(struct device *device, const struct codec_method *method);
+
+/*
+ * Wait until each stream has been free: whatever a request has looked up before, it has done with.
+ * Settings lock. Blocks.
+ */
+void streams_pass(struct device *device);
 
 /* As device_prefault(), for the streams. Settings lock. */
 int streams_prefault(struct device *device);

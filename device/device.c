@@ -145,7 +145,7 @@ static int new_recompressor(struct device *d, const struct device_cold *cold)
 	/* By what methods the server before this one has tried, nobody knows. */
 	rule.again = d->recovery.recovered;
 	if (r == 0)
-		r = recompressor_new(cold, &rule, &recompressor);
+		r = recompressor_new(d, cold, &rule, &recompressor);
 	if (r == 0)
 		background_set(d, recompressor);
 	return r;
@@ -204,6 +204,7 @@ void device_free(struct device *d)
 	background_fini(&d->background);
 	zs_pool_free(d->pool);
 	streams_free(d);
+	dicts_free(d);
 	words_fini(&d->words);
 	ages_fini(&d->ages);
 	if (!d->header) {
@@ -262,6 +263,8 @@ int device_prefault(struct device *d)
 	r = streams_prefault(d);
 	if (r == 0)
 		r = background_prefault(d);
+	if (r == 0)
+		r = dicts_prefault(d);
 	pthread_mutex_unlock(&d->settings_lock);
 	return r;
 }

@@ -85,6 +85,7 @@ struct device_stats {
 	uint64_t pages_pool;	/* objects in the pool */
 	uint64_t pages_raw;	/* of these: stored raw */
 	uint64_t pages_filter;	/* of these: shuffled before they were compressed */
+	uint64_t pages_dict;	/* of these: compressed with a dictionary */
 	uint64_t pages_damaged; /* found untrustworthy by recovery, and not written since */
 	/* memory, in bytes */
 	uint64_t payload;   /* sum of the payloads' lengths */
@@ -95,6 +96,7 @@ struct device_stats {
 	uint64_t reserve_target;
 	uint64_t metadata; /* touched: slot table, zspage descriptors, page map, bitmaps */
 	uint64_t streams;  /* memory of the streams */
+	uint64_t dicts;	   /* memory of the dictionaries */
 	/* background work, in objects moved, pages freed by it, and times it was needed at once */
 	uint64_t objects_compacted, pages_compacted;
 	uint64_t objects_migrated, extents_migrated;
@@ -258,7 +260,7 @@ int device_get_map(struct device *device, unsigned int cells, uint8_t *ret_live,
 int device_validate(struct device *device, const char **ret_error);
 
 /* What the bytes of a store mean: another number, another meaning. */
-#define DEVICE_STORE_LAYOUT 1
+#define DEVICE_STORE_LAYOUT 2
 
 /* Bytes of a store for a device of SIZE bytes, a multiple of the page size; 0: there is none. */
 uint64_t device_store_size(uint64_t size);

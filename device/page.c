@@ -116,6 +116,8 @@ void page_account(struct counters *c, slot_word word, int sign)
 		gauge_add(&c->raw, sign);
 	if (codec_encoding_filtered(encoding))
 		gauge_add(&c->filter, sign);
+	if (codec_encoding_generation(encoding) > 0)
+		gauge_add(&c->dict[codec_encoding_generation(encoding) - 1], sign);
 }
 
 /* Drop what WORD referred to, after the slot has ceased to say so, and count it out. */

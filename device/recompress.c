@@ -8,8 +8,8 @@
 #include "common/os.h"
 #include "common/step.h"
 
-int recompressor_new(const struct device_cold *cold, const struct recompress_rule *rule,
-		     struct recompressor **ret_recompressor)
+int recompressor_new(struct device *d, const struct device_cold *cold,
+		     const struct recompress_rule *rule, struct recompressor **ret_recompressor)
 {
 	struct recompressor *r = calloc(1, sizeof(*r));
 	int err = r ? 0 : -ENOMEM;
@@ -24,9 +24,10 @@ int recompressor_new(const struct device_cold *cold, const struct recompress_rul
 		r->memory = sizeof(*r);
 	}
 	for (unsigned int i = 0; i < cold->methods_count && err == 0; i++) {
-		err = stream_codec_new(&cold->methods[i], &r->streams[i]);
+		err = stream_codec_new(d, &cold->methods[i], &r->streams[i]);
 		if (err == 0)
-			r->memory += codec_stream_memory(r->streams[i]);
+			r->streams_memory[i] = codec_stream_memory(r->streams[i]);
+		r->memory += r->streams_memory[i];
 	}
 	if (err < 0) {
 		recompressor_free(r);
@@ -50,8 +51,26 @@ int recompressor_prefault(struct recompressor *r)
 	int err = os_prefault(r, sizeof(*r));
 
 	for (unsigned int i = 0; i < r->cold.methods_count && err == 0; i++)
-		err = os_prefault(r->streams[i], codec_stream_memory(r->streams[i]));
+		err = os_prefault(r->streams[i], r->streams_memory[i]);
 	return err;
+}
+
+void recompressor_use_dicts(struct device *d, struct recompressor *r)
+{
+	unsigned int newest = dicts_newest(d);
+	bool all = true;
+
+	/* One that is used is not retired, so its number has not become another's. */
+	if (r->generation == newest)
+		return;
+	r->memory = sizeof(*r);
+	for (unsigned int i = 0; i < r->cold.methods_count; i++) {
+		/* Without memory it goes on with what it had. */
+		all &= dicts_use(d, r->streams[i]) >= 0;
+		r->memory += codec_stream_memory(r->streams[i]);
+	}
+	if (all)
+		r->generation = newest;
 }
 
 struct recompress_rule recompress_rule_of(const struct device_cold *cold)
@@ -66,12 +85,21 @@ struct recompress_rule recompress_rule_of(const struct device_cold *cold)
 	};
 }
 
-static bool is_wanted(const struct recompress_rule *rule, slot_word word)
+static bool is_evicted(const struct recompressor *r, uint8_t encoding)
 {
-	return slot_state(word) == SLOT_POOL && !(word & SLOT_LOCK) &&
-	       slot_age(word) >= rule->age && (rule->again || !slot_tried(word)) &&
-	       slot_len(word) >= rule->threshold &&
-	       (!rule->raw || codec_encoding_id(slot_encoding(word)) == CODEC_RAW);
+	return r->evicted != 0 && codec_encoding_generation(encoding) == r->evicted;
+}
+
+static bool is_wanted(const struct recompressor *r, slot_word word)
+{
+	const struct recompress_rule *rule = &r->rule;
+
+	if (slot_state(word) != SLOT_POOL || word & SLOT_LOCK)
+		return false;
+	return is_evicted(r, slot_encoding(word)) ||
+	       (slot_age(word) >= rule->age && (rule->again || !slot_tried(word)) &&
+		slot_len(word) >= rule->threshold &&
+		(!rule->raw || codec_encoding_id(slot_encoding(word)) == CODEC_RAW));
 }
 
 /* As the hand would do. False: somebody has touched it. */
@@ -102,7 +130,7 @@ bool recompress_gather(struct device *d, struct recompressor *r)
 	r->count = 0;
 	r->starved = false;
 	/* Others' victims are not given up for nothing: see age_rise(). */
-	r->rises = r->rule.age == 0 ? age_rise(&d->ages) : age_rises(&d->ages);
+	r->rises = r->rule.age == 0 || r->evicted != 0 ? age_rise(&d->ages) : age_rises(&d->ages);
 	for (; r->at < end && has_room(r); r->at++) {
 		struct victim *v;
 		slot_word word;
@@ -112,12 +140,12 @@ bool recompress_gather(struct device *d, struct recompressor *r)
 			continue;
 		}
 		word = load_relaxed(&d->slots[r->at]);
-		if (!is_wanted(&r->rule, word) || !make_aged(&d->slots[r->at], &word))
+		if (!is_wanted(r, word) || !make_aged(&d->slots[r->at], &word))
 			continue;
 		v = &r->victims[r->count++];
 		v->page = (uint32_t)r->at;
 		v->word = word;
-		v->fetched = v->smaller = false;
+		v->fetched = v->replaced = false;
 	}
 	return r->at < d->pages &&
 	       (r->rule.max_pages == 0 || r->done + r->count < r->rule.max_pages);
@@ -146,30 +174,54 @@ static void fetch(struct device *d, const struct recompressor *r, struct victim 
 	slot_unlock(slot, slot_parking(d, v->page), word);
 }
 
+int recompress_read(struct device *d, struct recompressor *r, uint64_t page, void *buf)
+{
+	slot_word *slot = &d->slots[page], word;
+	struct victim *v = &r->victims[0];
+	int err = -EAGAIN;
+
+	if (!slot_trylock(slot, &word))
+		return err;
+	if (slot_state(word) == SLOT_POOL) {
+		v->len = slot_len(word);
+		memcpy(v->payload, zs_payload(d->pool, slot_ref(word), v->len), v->len);
+		err = 0;
+	}
+	slot_unlock(slot, slot_parking(d, page), word);
+	return err < 0 ? err
+		       : codec_decompress(r->streams[0], slot_encoding(word), v->payload, v->len,
+					  buf);
+}
+
 void recompress_fetch(struct device *d, struct recompressor *r)
 {
 	for (unsigned int i = 0; i < r->count; i++)
 		fetch(d, r, &r->victims[i]);
 }
 
-/* One method after the other, until one saves a size class. */
+/*
+ * One method after the other, until one saves a size class. What has to go is made by the last of
+ * them if none does.
+ */
 static void squeeze(struct device *d, struct recompressor *r, struct victim *v)
 {
 	size_t cell = zs_cell_bytes(d->pool, v->len);
+	bool evicted = is_evicted(r, v->encoding);
 
 	if (codec_decompress(r->streams[0], v->encoding, v->payload, v->len, r->page) < 0)
 		return; /* its next reader is told so */
-	for (unsigned int i = 0; i < r->cold.methods_count && !v->smaller; i++) {
+	for (unsigned int i = 0; i < r->cold.methods_count && !v->replaced; i++) {
 		const void *payload;
 		uint8_t encoding;
 		size_t len = codec_compress(r->streams[i], r->page, &payload, &encoding);
 
-		if (zs_cell_bytes(d->pool, len) >= cell)
+		if (zs_cell_bytes(d->pool, len) >= cell &&
+		    !(evicted && i == r->cold.methods_count - 1))
 			continue;
 		memcpy(v->payload, payload, len);
 		v->len = len;
 		v->encoding = encoding;
-		v->smaller = true;
+		v->replaced = true;
 	}
 }
 
@@ -209,12 +261,25 @@ static int have_cell(struct device *d, const struct victim *v, bool may_refill, 
 	return err;
 }
 
-static void place_smaller(struct device *d, struct recompressor *r, struct victim *v,
-			  bool may_refill)
+/* It takes another cell now. */
+static void count_replaced(struct device *d, struct recompressor *r, const struct victim *v)
+{
+	struct counters *c = &d->background_counters;
+	size_t old = zs_cell_bytes(d->pool, slot_len(v->word)),
+	       new = zs_cell_bytes(d->pool, v->len);
+
+	if (new >= old)
+		return;
+	counter_add(&c->recompressed, 1);
+	counter_add(&c->recompress_saved, old - new);
+	r->result.saved++;
+	r->result.bytes += old - new;
+}
+
+static void place_other(struct device *d, struct recompressor *r, struct victim *v, bool may_refill)
 {
 	struct counters *c = &d->background_counters;
 	slot_word new;
-	size_t saved;
 	zs_ref ref;
 
 	if (have_cell(d, v, may_refill, &ref) < 0) {
@@ -235,11 +300,7 @@ static void place_smaller(struct device *d, struct recompressor *r, struct victi
 	page_account(c, new, 1);
 	zs_free(d->pool, slot_ref(v->word));
 	STEP("recompress: old freed");
-	saved = zs_cell_bytes(d->pool, slot_len(v->word)) - zs_cell_bytes(d->pool, v->len);
-	counter_add(&c->recompressed, 1);
-	counter_add(&c->recompress_saved, saved);
-	r->result.saved++;
-	r->result.bytes += saved;
+	count_replaced(d, r, v);
 }
 
 static void place_tried(struct device *d, const struct recompressor *r, const struct victim *v)
@@ -259,8 +320,8 @@ void recompress_place(struct device *d, struct recompressor *r, bool may_refill)
 		if (!v->fetched)
 			continue;
 		r->result.pages++;
-		if (v->smaller)
-			place_smaller(d, r, v, may_refill);
+		if (v->replaced)
+			place_other(d, r, v, may_refill);
 		else
 			place_tried(d, r, v);
 	}

@@ -20,6 +20,8 @@
  * looked for in the kernel. A page for which there is no memory is left as it was, for another time.
  * Content is read of private copies: whatever becomes of the page meanwhile, the slot's word says it.
  *
+ * A page whose dictionary is to be given up (training.h) takes what it becomes, smaller or not.
+ *
  * A page of age 0 is made one of age 1 when it is gathered (age.h says why).
  *
  * Locks: the place lock is held while a batch is placed, and by device_validate(), which wants nobody to
@@ -43,7 +45,8 @@ struct recompress_rule {
 
 struct victim {
 	uint32_t page;
-	bool fetched, smaller;
+	bool fetched;
+	bool replaced;	  /* the payload is another now, that is to take the page's place */
 	uint8_t encoding; /* of the payload */
 	slot_word word;	  /* that it was gathered by */
 	size_t len;
@@ -56,8 +59,11 @@ struct recompressor {
 	struct recompress_rule rule;
 	uint64_t memory; /* bytes of all this; 0 without a method */
 	struct codec_stream *streams[DEVICE_COLD_METHODS];
-	uint64_t at;   /* the page that is looked at next */
-	uint64_t done; /* pages that were tried */
+	size_t streams_memory[DEVICE_COLD_METHODS]; /* bytes, without that for dictionaries */
+	unsigned int generation; /* of dictionaries, that all streams use that can; 0: none */
+	unsigned int evicted;	 /* generation whose objects are to go, tried or not; 0: none */
+	uint64_t at;		 /* the page that is looked at next */
+	uint64_t done;		 /* pages that were tried */
 	uint64_t rises;
 	struct device_recompressed result;
 	bool starved; /* there was no memory at hand for one of the batch */
@@ -70,13 +76,16 @@ struct recompressor {
  * For the settings, and by hand. Allocates, and touches all of it, or, without a method, none.
  * -ENOMEM; -EINVAL: a bad method.
  */
-int recompressor_new(const struct device_cold *cold, const struct recompress_rule *rule,
-		     struct recompressor **ret_recompressor);
+int recompressor_new(struct device *device, const struct device_cold *cold,
+		     const struct recompress_rule *rule, struct recompressor **ret_recompressor);
 /* NULL: nothing. */
 void recompressor_free(struct recompressor *recompressor);
 
 /* Have memory for all of it after a fork. -ENOMEM. */
 int recompressor_prefault(struct recompressor *recompressor);
+
+/* Compress with the newest dictionary from now on, as far as there is memory. The trainer's (dicts.h). */
+void recompressor_use_dicts(struct device *device, struct recompressor *recompressor);
 
 /* Can it be in force? -EINVAL. */
 int cold_check(const struct device_cold *cold);
@@ -90,6 +99,12 @@ struct recompress_rule recompress_rule_of(const struct device_cold *cold);
 bool recompress_gather(struct device *device, struct recompressor *r);
 void recompress_fetch(struct device *device, struct recompressor *r);
 void recompress_squeeze(struct device *device, struct recompressor *r);
+
+/*
+ * For training: the page's content to BUF, CODEC_PAGE_SIZE bytes, between two batches. It is no younger
+ * for it. Takes a slot lock. -EAGAIN: it is locked, or not in the pool; -EIO.
+ */
+int recompress_read(struct device *device, struct recompressor *r, uint64_t page, void *buf);
 
 /* MAY_REFILL: look for memory as a write does; for a caller that nobody is served beside. */
 void recompress_place(struct device *device, struct recompressor *r, bool may_refill);

@@ -2,7 +2,7 @@
 /*
  * Recovery: a device out of what another process has left in the store.
  *
- *	1. zspages of the tags						zs_recover_zspages()
+ *	1. dictionaries whose checksum is right; zspages of the tags	zs_recover_zspages()
  *	2. every slot by itself: lock bits are cleared, what cannot be true is damaged
  *	3. every cell: it is its owner's if the slot names it; the slot is locked, as a mark
  *	4. every slot again: one in the pool that no cell has marked is damaged; marks are cleared
@@ -44,6 +44,14 @@ static int find_leaves(struct device *d)
 	return 0;
 }
 
+static bool is_decodable(struct device *d, uint8_t encoding)
+{
+	unsigned int generation = codec_encoding_generation(encoding);
+
+	return codec_encodings() >> encoding & 1 &&
+	       (generation == 0 || dict_table_get(&d->dicts.table, generation));
+}
+
 /* Could this word be what the device has stored? */
 static bool is_credible(struct device *d, slot_word word)
 {
@@ -53,7 +61,7 @@ static bool is_credible(struct device *d, slot_word word)
 	case SLOT_SAME:
 		return !slot_interned(word) || words_recover(&d->words, slot_value(word));
 	case SLOT_POOL:
-		return codec_encodings() >> slot_encoding(word) & 1 &&
+		return is_decodable(d, slot_encoding(word)) &&
 		       zs_recover_holds(d->pool, slot_ref(word), slot_len(word));
 	case SLOT_BACKING:
 		break;
@@ -119,6 +127,8 @@ int device_recover(struct device *d)
 	__atomic_fetch_or(&h->encodings, store_encodings(), __ATOMIC_SEQ_CST);
 	r = find_leaves(d);
 	if (r == 0)
+		r = dicts_recover(d);
+	if (r == 0)
 		r = zs_recover_zspages(d->pool);
 	if (r < 0)
 		return r;
@@ -128,6 +138,7 @@ int device_recover(struct device *d)
 	if (r < 0)
 		return r;
 	each_slot(d, settle);
+	dicts_recovered(d);
 	STEP("recover: slots settled");
 	__atomic_fetch_add(&h->generation, 1, __ATOMIC_SEQ_CST);
 	STEP("recover: complete");

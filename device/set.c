@@ -42,8 +42,8 @@ int cold_check(const struct device_cold *cold)
 }
 
 /* NULL: nothing has to change. By other methods, what would not shrink is tried again. */
-static int new_recompressor(const struct device_cold *from, const struct device_cold *to,
-			    struct recompressor **ret_recompressor)
+static int new_recompressor(struct device *d, const struct device_cold *from,
+			    const struct device_cold *to, struct recompressor **ret_recompressor)
 {
 	struct recompress_rule rule = recompress_rule_of(to);
 
@@ -51,7 +51,7 @@ static int new_recompressor(const struct device_cold *from, const struct device_
 	if (cold_equal(from, to))
 		return 0;
 	rule.again = !methods_equal(from, to);
-	return recompressor_new(to, &rule, ret_recompressor);
+	return recompressor_new(d, to, &rule, ret_recompressor);
 }
 
 int device_set(struct device *d, const struct device_settings *settings)
@@ -63,7 +63,7 @@ int device_set(struct device *d, const struct device_settings *settings)
 		return -EINVAL;
 	pthread_mutex_lock(&d->settings_lock);
 	/* What can fail comes first. */
-	r = new_recompressor(&d->settings.cold, &settings->cold, &recompressor);
+	r = new_recompressor(d, &d->settings.cold, &settings->cold, &recompressor);
 	if (r == 0 && !method_equal(&settings->method, &d->settings.method))
 		r = streams_set_method(d, &settings->method);
 	if (r < 0)

@@ -35,8 +35,9 @@ static int set_algorithm(struct device_settings *settings, const char *value,
 	/* Which would mean that there is no such key. */
 	if (r < 0)
 		return r == -ENOENT ? -EINVAL : r;
-	for (unsigned int i = 0; i < algorithms.count; i++)
-		methods[i].filter = settings->method.filter; /* a setting of its own */
+	methods[0].filter = settings->method.filter; /* a setting of its own */
+	for (unsigned int i = 1; i < algorithms.count; i++)
+		methods[i].filter = settings_cold_filter(settings->method.filter);
 	settings->method = methods[0];
 	settings->cold.methods_count = algorithms.count - 1;
 	for (unsigned int i = 1; i < algorithms.count; i++)
@@ -58,7 +59,7 @@ static int set_filter(struct device_settings *settings, const char *value,
 	settings->method.filter =
 		filter == CONF_FILTER_AUTO ? CODEC_FILTER_AUTO : CODEC_FILTER_NONE;
 	for (unsigned int i = 0; i < settings->cold.methods_count; i++)
-		settings->cold.methods[i].filter = settings->method.filter;
+		settings->cold.methods[i].filter = settings_cold_filter(settings->method.filter);
 	return 0;
 }
 

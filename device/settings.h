@@ -27,6 +27,15 @@ int settings_set(struct device_settings *settings, const char *key, const char *
 /* The methods as algorithm is written, "lz4(level=1) zstd(level=6) (type=idle)", to TEXT. */
 void settings_algorithm(const struct device_settings *settings, char text[SETTINGS_ALGORITHM_SIZE]);
 
+/*
+ * The filter of the methods that pages are compressed again by, where FILTER is the setting: there is time
+ * to try both ways.
+ */
+static inline enum codec_filter settings_cold_filter(enum codec_filter filter)
+{
+	return filter == CODEC_FILTER_NONE ? CODEC_FILTER_NONE : CODEC_FILTER_TRY;
+}
+
 /* The other two, as they are written: constants. */
 const char *settings_filter(const struct device_settings *settings);
 const char *settings_compact(const struct device_settings *settings);

@@ -66,9 +66,11 @@ void device_get_stats(struct device *d, struct device_stats *ret_stats)
 		.pages_pool = (uint64_t)c.pool,
 		.pages_raw = (uint64_t)c.raw,
 		.pages_filter = (uint64_t)c.filter,
+		.pages_dict = (uint64_t)(c.dict[0] + c.dict[1] + c.dict[2]),
 		.pages_damaged = (uint64_t)c.damaged,
 		.payload = (uint64_t)c.payload,
 		.mem_limit = load_relaxed(&d->mem_limit),
+		.dicts = load_relaxed(&d->dicts.memory),
 		.compress_ns = c.compress_ns,
 		.decompress_ns = c.decompress_ns,
 		.stream_waits = c.stream_waits,
@@ -122,6 +124,8 @@ static struct counters count_slots(struct device *d)
 		c.payload += (int64_t)slot_len(word);
 		c.raw += codec_encoding_id(slot_encoding(word)) == CODEC_RAW;
 		c.filter += codec_encoding_filtered(slot_encoding(word));
+		if (codec_encoding_generation(slot_encoding(word)) > 0)
+			c.dict[codec_encoding_generation(slot_encoding(word)) - 1]++;
 	}
 	return c;
 }
@@ -138,6 +142,11 @@ static const char *check_counts(struct device *d)
 		return "slots: payload is miscounted";
 	if (seen.raw != counted.raw || seen.filter != counted.filter)
 		return "slots: raw or filtered pages are miscounted";
+	if (memcmp(seen.dict, counted.dict, sizeof(seen.dict)) != 0)
+		return "slots: pages of a dictionary are miscounted";
+	for (unsigned int i = 0; i < DICT_GENERATIONS; i++)
+		if (seen.dict[i] > 0 && !dict_table_get(&d->dicts.table, i + 1))
+			return "slots: there is no such dictionary as one names";
 	if (zs_objects(d->pool) != (uint64_t)seen.pool)
 		return "pool: there are more or fewer objects than slots that name one";
 	return NULL;

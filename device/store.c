@@ -22,7 +22,9 @@ static struct store_layout layout_of(uint64_t size)
 	at.arena_bytes = zs_arena_bytes(pages * DEVICE_PAGE_SIZE);
 	at.slots = at.leaves + align_up(leaves, DEVICE_PAGE_SIZE);
 	at.words = at.slots + slots;
-	at.tags = at.words + WORDS_ENTRIES * sizeof(uint64_t);
+	at.dicts = at.words + WORDS_ENTRIES * sizeof(uint64_t);
+	at.tags =
+		at.dicts + align_up(DICT_GENERATIONS * sizeof(struct store_dict), DEVICE_PAGE_SIZE);
 	at.arena =
 		align_up(at.tags + at.arena_bytes / ZS_PAGE_SIZE * sizeof(uint32_t), EXTENT_BYTES);
 	at.size = at.arena + at.arena_bytes;
@@ -131,7 +133,7 @@ static int check_identity(const struct store_header *h, const char **ret_why)
 		return -ENODATA;
 	}
 	if (h->version != DEVICE_STORE_LAYOUT) {
-		*ret_why = "it has another layout version than this zcram's, which is 1";
+		*ret_why = "it has another layout version than this zcram's, which is 2";
 		return -EPROTO;
 	}
 	return 0;
@@ -214,6 +216,11 @@ slot_word *store_slots(struct store_header *h)
 uint64_t *store_words(struct store_header *h)
 {
 	return part(h, h->layout.words);
+}
+
+struct store_dict *store_dicts(struct store_header *h)
+{
+	return part(h, h->layout.dicts);
 }
 
 struct zs_store store_pool(struct store_header *h)

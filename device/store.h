@@ -6,6 +6,7 @@
  *	leaves		a bit for each page of the slot table that was ever used
  *	slots		the table
  *	words		the words of same-filled pages that do not fit into a slot
+ *	dicts		dictionaries, by generation (dicts.h)
  *	tags		of the arena's pages (zs-types.h)
  *	arena		2 MiB aligned
  *
@@ -22,7 +23,7 @@
 
 /* Where the parts are, in bytes. */
 struct store_layout {
-	uint64_t device_size, leaves, slots, words, tags, arena, size;
+	uint64_t device_size, leaves, slots, words, dicts, tags, arena, size;
 	uint64_t arena_bytes;
 };
 
@@ -52,6 +53,18 @@ static inline uint32_t store_encodings(void)
 	return codec_encodings() | STORE_TRIED;
 }
 
+/* A dictionary. Written while it is not live, and constant while it is. */
+struct store_dict {
+	uint32_t state; /* of the two below; changes by one store */
+	uint32_t len;
+	uint64_t sequence; /* the newest has the highest */
+	uint64_t checksum; /* FNV-1a of len as 64 bits, sequence, and the bytes */
+	uint8_t bytes[DICT_SIZE_MAX];
+};
+
+#define STORE_DICT_NONE 0
+#define STORE_DICT_LIVE 1
+
 _Static_assert(sizeof(struct store_header) <= DEVICE_PAGE_SIZE, "the header is a page");
 
 /*
@@ -64,6 +77,7 @@ int store_format(void *store, uint64_t size);
 uint64_t *store_leaves(struct store_header *header);
 slot_word *store_slots(struct store_header *header);
 uint64_t *store_words(struct store_header *header);
+struct store_dict *store_dicts(struct store_header *header); /* DICT_GENERATIONS of them */
 struct zs_store store_pool(struct store_header *header);
 
 /* Build all that is derived, and count: see recover.c. Before any request. Blocks. -ENOMEM. */

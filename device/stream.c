@@ -87,13 +87,26 @@ static unsigned int default_streams(void)
 	return (unsigned int)min_u64(2 * os_cpus(), 24);
 }
 
-int stream_codec_new(const struct codec_method *method, struct codec_stream **ret_codec)
+void streams_pass(struct device *d)
+{
+	for (unsigned int i = 0; i < d->nr_streams; i++) {
+		claim(&d->streams[i]);
+		unclaim(d, &d->streams[i]);
+	}
+}
+
+int stream_codec_new(struct device *d, const struct codec_method *method,
+		     struct codec_stream **ret_codec)
 {
 	struct codec_method own = *method;
+	int r;
 
 	/* A longer payload would take a page of its own all the same. */
 	own.max_payload = min_u64(own.max_payload, ZS_MAX_SHARED);
-	return codec_stream_new(&own, ret_codec);
+	r = codec_stream_new(&own, ret_codec);
+	if (r == 0)
+		codec_stream_set_dicts(*ret_codec, &d->dicts.table);
+	return r;
 }
 
 static void set_codec(struct stream *s, struct codec_stream *codec)
@@ -112,7 +125,7 @@ int streams_new(struct device *d, const struct device_options *options)
 	d->streams = memset(memory, 0, n * sizeof(struct stream));
 	while (d->nr_streams < n) {
 		struct codec_stream *codec;
-		int r = stream_codec_new(&options->method, &codec);
+		int r = stream_codec_new(d, &options->method, &codec);
 
 		if (r < 0)
 			return r;
@@ -128,7 +141,7 @@ int streams_set_method(struct device *d, const struct codec_method *method)
 
 	/* First all that can fail. */
 	for (unsigned int i = 0; i < d->nr_streams && r == 0; i++)
-		r = stream_codec_new(method, &codecs[i]);
+		r = stream_codec_new(d, method, &codecs[i]);
 	for (unsigned int i = 0; i < d->nr_streams && r == 0; i++) {
 		struct stream *s = &d->streams[i];
 		struct codec_stream *old;

@@ -19,7 +19,7 @@
 struct image_info {
 	uint64_t size;	    /* of the device, in bytes */
 	uint8_t uuid[16];   /* of its store; zeros: it had none */
-	uint32_t encodings; /* those that objects may have: a mask, codec_encodings() */
+	uint32_t encodings; /* those that objects may have: of codec_plain_encodings() */
 };
 
 struct image_counts {
@@ -61,7 +61,7 @@ struct image_record {
 	enum image_kind kind;
 	uint64_t page, count;
 	uint64_t word;	     /* SAME */
-	uint8_t encoding;    /* OBJECT: one of codec_encodings() */
+	uint8_t encoding;    /* OBJECT: one of codec_plain_encodings() */
 	const void *payload; /* the reader's, until the next call */
 	size_t len;	     /* 1 to CODEC_PAGE_SIZE; that if the encoding is raw, and only then */
 };

@@ -74,7 +74,7 @@ static int check_header(struct image_reader *reader)
 			      "of another version of the format than this zcram's, which is 1");
 	if (h->page_size != CODEC_PAGE_SIZE || h->zero != 0)
 		return refuse(reader, -EPROTO, "of another page size than this zcram's");
-	if ((h->encodings & ~codec_encodings()) != 0)
+	if ((h->encodings & ~codec_plain_encodings()) != 0)
 		return refuse(reader, -EPROTO,
 			      "its pages may be encoded as this zcram cannot decode them");
 	/* Pages have 32 bits. */

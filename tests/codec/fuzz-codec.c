@@ -1,19 +1,48 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Description: libFuzzer: the input as a payload under every encoding, between guard pages, and,
- * spread over a page, there and back by each codec.
+ * Description: libFuzzer: the input as a payload under every encoding, between guard pages; spread
+ * over a page, there and back by each codec; and as a dictionary, good or not, that pages are
+ * compressed with and that payloads made with another are read with.
  */
 #include <errno.h>
 #include <string.h>
 
 #include "codec/codec.h"
+#include "codec/dict.h"
 #include "tests/codec/guard.h"
 #include "tests/lib/check.h"
+#include "tests/lib/content.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 static struct guard source, target;
 static struct codec_stream *streams[2];
+
+/* A good dictionary, and a payload made with it. */
+static struct dict_table good;
+static uint8_t made[CODEC_PAGE_SIZE], made_encoding;
+static size_t made_len;
+
+static void make_dict(void)
+{
+	static uint8_t pages[DICT_PAGES_MIN][CODEC_PAGE_SIZE], bytes[DICT_SIZE_MAX];
+	struct rng rng = rng_make(1);
+	const void *payload;
+	struct dict *dict;
+	size_t len;
+
+	for (size_t i = 0; i < DICT_PAGES_MIN; i++)
+		content_fill(&rng, CONTENT_TEXT, pages[i], CODEC_PAGE_SIZE);
+	CHECK(dict_train(pages, DICT_PAGES_MIN, 3, bytes, sizeof(bytes), &len) == 0, "train");
+	CHECK(dict_new(bytes, len, &dict) == 0, "dictionary");
+	dict_table_set(&good, 1, dict);
+	codec_stream_set_dicts(streams[0], &good);
+	codec_stream_set_dicts(streams[1], &good);
+	CHECK(codec_stream_use_dict(streams[1], 1) == 1, "use");
+	made_len = codec_compress(streams[1], pages[0], &payload, &made_encoding);
+	memcpy(made, payload, made_len);
+	CHECK(codec_stream_use_dict(streams[1], 0) == 0, "use none");
+}
 
 static void set_up(void)
 {
@@ -29,6 +58,7 @@ static void set_up(void)
 		CHECK(codec_method_init(&method, names[i], NULL) == 0, "%s", names[i]);
 		CHECK(codec_stream_new(&method, &streams[i]) == 0, "%s", names[i]);
 	}
+	make_dict();
 }
 
 static void decompress(const uint8_t *data, size_t size)
@@ -60,6 +90,32 @@ static void round_trip(const uint8_t *data, size_t size)
 	}
 }
 
+/* The input, as it is, and behind the number that a dictionary begins with. */
+static void as_dict(const uint8_t *data, size_t size, bool with_magic)
+{
+	static const uint8_t magic[8] = {0x37, 0xa4, 0x30, 0xec, 1};
+	uint8_t bytes[CODEC_PAGE_SIZE + sizeof(magic)];
+	size_t front = with_magic ? sizeof(magic) : 0;
+	struct dict_table table = {0};
+	struct dict *dict;
+
+	memcpy(bytes, magic, sizeof(magic));
+	memcpy(bytes + front, data, size);
+	if (dict_new(bytes, front + size, &dict) < 0)
+		return;
+	dict_table_set(&table, 1, dict);
+	codec_stream_set_dicts(streams[0], &table);
+	codec_stream_set_dicts(streams[1], &table);
+	memcpy(source.end - made_len, made, made_len);
+	codec_decompress(streams[0], made_encoding, source.end - made_len, made_len, target.start);
+	if (codec_stream_use_dict(streams[1], 1) == 1)
+		round_trip(data, size);
+	CHECK(codec_stream_use_dict(streams[1], 0) == 0, "use none");
+	codec_stream_set_dicts(streams[0], &good);
+	codec_stream_set_dicts(streams[1], &good);
+	dict_free(dict);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	if (size > CODEC_PAGE_SIZE)
@@ -67,5 +123,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	set_up();
 	decompress(data, size);
 	round_trip(data, size);
+	as_dict(data, size, false);
+	as_dict(data, size, true);
 	return 0;
 }

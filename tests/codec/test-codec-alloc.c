@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Description: nothing allocates once a stream is made: not compressing, not decompressing, of any
- * content by any method. The libraries' calls are seen too: these are the process's malloc & co.
+ * content by any method, with a dictionary or without. The libraries' calls are seen too: these are the process's malloc & co.
  */
 #include <errno.h>
 #include <setjmp.h>
@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "codec/codec.h"
+#include "codec/dict.h"
 #include "tests/lib/content.h"
 
 /* glibc's own, beneath the names that this program takes over. */
@@ -78,16 +79,37 @@ static void use_stream(struct codec_stream *stream)
 	}
 }
 
-static void assert_never_allocates(const char *name, int level)
+static struct dict_table table;
+
+static void make_dict(void)
+{
+	static uint8_t pages[DICT_PAGES_MIN][CODEC_PAGE_SIZE], bytes[DICT_SIZE_MAX];
+	struct dict *dict;
+	size_t len;
+
+	for (size_t i = 0; i < DICT_PAGES_MIN; i++)
+		content_fill(&rng, CONTENT_TEXT, pages[i], CODEC_PAGE_SIZE);
+	assert_int_equal(dict_train(pages, DICT_PAGES_MIN, 1, bytes, sizeof(bytes), &len), 0);
+	assert_int_equal(dict_new(bytes, len, &dict), 0);
+	dict_table_set(&table, 1, dict);
+}
+
+static void assert_never_allocates(const char *name, int level, enum codec_filter filter)
 {
 	struct codec_method method;
 	struct codec_stream *stream;
 	unsigned long before = allocations, made;
 
 	assert_int_equal(codec_method_init(&method, name, &level), 0);
+	method.filter = filter;
 	assert_int_equal(codec_stream_new(&method, &stream), 0);
+	codec_stream_set_dicts(stream, &table);
 	made = allocations;
 	assert_true(made > before);
+	use_stream(stream);
+	assert_int_equal(allocations, made);
+	assert_int_equal(codec_stream_use_dict(stream, 1), *name == 'z');
+	made = allocations;
 	use_stream(stream);
 	assert_int_equal(allocations, made);
 	codec_stream_free(stream);
@@ -95,10 +117,12 @@ static void assert_never_allocates(const char *name, int level)
 
 static void test_no_allocation(void **state)
 {
+	make_dict();
 	for (int level = -7; level <= 22; level++)
-		assert_never_allocates("zstd", level);
-	assert_never_allocates("lz4", 1);
-	assert_never_allocates("lz4", 100);
+		assert_never_allocates("zstd", level,
+				       level % 2 ? CODEC_FILTER_TRY : CODEC_FILTER_AUTO);
+	assert_never_allocates("lz4", 1, CODEC_FILTER_AUTO);
+	assert_never_allocates("lz4", 100, CODEC_FILTER_TRY);
 }
 
 int main(void)

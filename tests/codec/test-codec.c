@@ -88,7 +88,7 @@ static void test_method_is_none(void **state)
 	bad[0].id = CODEC_RAW;
 	bad[1].id = 3;
 	bad[2].level = INT_MAX;
-	bad[3].filter = 2;
+	bad[3].filter = CODEC_FILTER_TRY + 1;
 	bad[4].max_payload = CODEC_PAGE_SIZE;
 	for (size_t i = 0; i < ARRAY_SIZE(bad); i++)
 		assert_int_equal(codec_stream_new(&bad[i], &stream), -EINVAL);

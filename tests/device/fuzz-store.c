@@ -3,7 +3,7 @@
  * Description: any bytes are changes to a store with some content. The device that is recovered from
  * it, if it is, can be read, written and validated; and no page ever has the content of another.
  *
- * The first byte says what is changed: header, leaves, slots and words; or header, tags and arena,
+ * The first byte says what is changed: header, leaves, slots, words and dictionaries; or header, tags and arena,
  * where the owners are; or all. A slot and the owner in a cell that are forged together are believed,
  * so only where one of the two is left alone is content looked at. Each change takes twelve bytes
  * more: where, how, and a value.
@@ -19,6 +19,7 @@
 #include "tests/lib/check.h"
 #include "tests/lib/content.h"
 #include "tests/lib/rng.h"
+#include "tests/lib/trainer.h"
 
 #define PAGE  ((size_t)DEVICE_PAGE_SIZE)
 #define PAGES 700 /* two leaves */
@@ -133,6 +134,20 @@ static void validate(struct device *device)
 	CHECK(device_validate(device, &why) == 0, "not valid: %s", why);
 }
 
+/* Two generations: of some pages the first, of others the second. */
+static void recompress(struct device *device)
+{
+	struct trainer trainer;
+
+	trainer_init(&trainer, device, "zstd", 1);
+	for (int generation = 1; generation <= 2; generation++) {
+		CHECK(trainer_add(&trainer) == generation, "a dictionary");
+		for (uint64_t page = 0; page < PAGES; page += 2 * (uint64_t)generation)
+			CHECK(trainer_recompress(&trainer, page) == 0, "recompress");
+	}
+	trainer_fini(&trainer);
+}
+
 static void setup(void)
 {
 	struct device *device;
@@ -151,6 +166,7 @@ static void setup(void)
 		CHECK(device_trim(device, page * PAGE, PAGE) == 0, "trim");
 		memset(world.content[page], 0xee, PAGE);
 	}
+	recompress(device);
 	device_free(device);
 	world.saved = malloc(world.layout.arena + USED_ARENA);
 	CHECK(world.saved != NULL, "no memory");
@@ -184,6 +200,8 @@ static struct part part_of(uint8_t choice)
 		{at->slots, PAGES * sizeof(slot_word), 1},
 		{at->slots, PAGES * sizeof(slot_word), 1},
 		{at->words, WORDS_ENTRIES * sizeof(uint64_t), 1},
+		{at->dicts, offsetof(struct store_dict, bytes) + 64, 1},
+		{at->dicts, DICT_GENERATIONS * sizeof(struct store_dict), 1},
 		{at->tags, USED_ARENA / PAGE * sizeof(uint32_t), 2},
 		{at->arena, USED_ARENA, 2},
 		{at->arena, USED_ARENA, 2},

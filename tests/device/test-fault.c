@@ -19,6 +19,7 @@
 #include "tests/lib/content.h"
 #include "tests/lib/model.h"
 #include "tests/lib/rng.h"
+#include "tests/lib/trainer.h"
 
 #define PAGE  DEVICE_PAGE_SIZE
 #define PAGES 320
@@ -232,6 +233,7 @@ static void recoveries(uint64_t seed)
 	static uint8_t bytes[PAGES * PAGE];
 	struct device_options options = options_of(&plans[0]);
 	struct rng rng = rng_make(seed);
+	struct trainer trainer;
 	struct device *device;
 	uint64_t n = 1;
 
@@ -244,6 +246,11 @@ static void recoveries(uint64_t seed)
 		content_fill(&rng, content_pick(&rng), bytes + page * PAGE, PAGE);
 		CHECK(device_write(device, bytes + page * PAGE, page * PAGE, PAGE) == 0, "write");
 	}
+	trainer_init(&trainer, device, "zstd", 1);
+	CHECK(trainer_add(&trainer) > 0, "a dictionary");
+	for (uint64_t page = 0; page < PAGES; page++)
+		CHECK(trainer_recompress(&trainer, page) == 0, "recompress");
+	trainer_fini(&trainer);
 	device_free(device);
 	while (one_recovery(&options, bytes, n))
 		n++;
@@ -252,12 +259,58 @@ static void recoveries(uint64_t seed)
 	munmap(options.store, options.store_size);
 }
 
+/* Training, whose n-th request fails: without a dictionary, or not in use, and all is readable. */
+static bool one_training(uint64_t n, uint64_t seed)
+{
+	static uint8_t bytes[PAGES][PAGE], found[PAGE];
+	struct device_options options = options_of(&plans[1]);
+	int64_t held = fault_held();
+	struct rng rng = rng_make(seed);
+	struct trainer trainer;
+	struct device *device;
+	bool fired;
+	int err;
+
+	CHECK(device_new(&options, &device) == 0, "device_new");
+	trainer_init(&trainer, device, "zstd", 1);
+	for (uint64_t page = 0; page < PAGES - 1; page++) {
+		content_fill(&rng, CONTENT_TEXT, bytes[page], PAGE);
+		CHECK(device_write(device, bytes[page], page * PAGE, PAGE) == 0, "write");
+	}
+	fault_arm(FAULT_ONCE, n);
+	err = trainer_train(&trainer);
+	fired = fault_disarm();
+	CHECK(err > 0 || (fired && err == -ENOMEM), "training: %d", err);
+	for (uint64_t page = 0; page < PAGES - 1; page++)
+		CHECK(trainer_recompress(&trainer, page) == 0 &&
+			      device_read(device, found, page * PAGE, PAGE) == 0 &&
+			      memcmp(found, bytes[page], PAGE) == 0,
+		      "page %" PRIu64 " is not what it was", page);
+	CHECK(err < 0 || dicts_objects(device, 1) == PAGES - 1, "not used");
+	CHECK(err > 0 || trainer_train(&trainer) > 0, "training with memory again");
+	trainer_fini(&trainer);
+	device_free(device);
+	CHECK(fault_held() == held, "request %" PRIu64 " of training: memory is kept", n);
+	return fired;
+}
+
+static void trainings(uint64_t seed)
+{
+	uint64_t n = 1;
+
+	while (one_training(n, seed))
+		n++;
+	printf("training: %" PRIu64 " requests, each failed once\n", n - 1);
+	CHECK(n > 1, "nothing was asked for");
+}
+
 int main(void)
 {
 	uint64_t seed = test_seed(0);
 
 	no_memory_at_all(seed);
 	recoveries(seed);
+	trainings(seed);
 
 	for (size_t i = 0; i < sizeof(plans) / sizeof(plans[0]); i++) {
 		uint64_t n = 1;

@@ -16,14 +16,16 @@
 #include "tests/lib/content.h"
 #include "tests/lib/model.h"
 #include "tests/lib/rng.h"
+#include "tests/lib/trainer.h"
 
-#define PAGE	      DEVICE_PAGE_SIZE
-#define MAX_PAGES     64
-#define MIB	      (UINT64_C(1) << 20)
-#define CORPUS_SIZE   (8 * MIB)
+#define PAGE		 DEVICE_PAGE_SIZE
+#define MAX_PAGES	 64
+#define MIB		 (UINT64_C(1) << 20)
+#define CORPUS_SIZE	 (8 * MIB)
 
-#define OPS_PER_PHASE 20000
-#define OPS_PER_CHECK 10000
+#define OPS_PER_PHASE	 20000
+#define OPS_PER_CHECK	 10000
+#define OPS_PER_TRAINING 7000
 
 struct shape {
 	const char *name;
@@ -36,25 +38,28 @@ struct shape {
 	bool start, auto_compact;
 	unsigned int streams;
 	uint64_t ops;
-	bool cold; /* what is old is compressed again, by hand and in the background */
+	bool cold;   /* what is old is compressed again, by hand and in the background */
+	bool trains; /* dictionaries */
 };
 
 /* clang-format off */
 static const struct shape shapes[] = {
-	{"lz4-plain", "lz4", 1, CODEC_FILTER_NONE, 16 * MIB, 0, 0, false, false, 1, 600000, false},
-	{"lz4-threads", "lz4", 1, CODEC_FILTER_AUTO, 64 * MIB, 0, MIB, true, true, 0, 600000, false},
-	{"lz4-odd", "lz4", 4, CODEC_FILTER_AUTO, 3 * MIB + 1, 0, 0, true, true, 2, 400000, false},
-	{"lz4-limit", "lz4", 1, CODEC_FILTER_NONE, 24 * MIB - 511, 6 * MIB, 0, false, false, 1, 400000, false},
-	{"lz4-limit-threads", "lz4", 1, CODEC_FILTER_AUTO, 24 * MIB, 6 * MIB, 2 * MIB, true, true, 1, 400000, false},
-	{"lz4-byte", "lz4", 1, CODEC_FILTER_NONE, 1, 0, 0, false, false, 1, 20000, false},
-	{"lz4-cold", "lz4", 1, CODEC_FILTER_AUTO, 16 * MIB, 0, MIB, true, true, 0, 400000, true},
-	{"lz4-cold-limit", "lz4", 1, CODEC_FILTER_NONE, 24 * MIB, 6 * MIB, MIB, true, true, 1, 300000, true},
-	{"lz4-cold-plain", "lz4", 2, CODEC_FILTER_AUTO, 8 * MIB + 77, 0, 0, false, false, 1, 200000, true},
-	{"zstd-plain", "zstd", 1, CODEC_FILTER_NONE, 16 * MIB - 4095, 0, 0, false, false, 1, 300000, false},
-	{"zstd-threads", "zstd", 1, CODEC_FILTER_AUTO, 48 * MIB, 0, MIB, true, true, 0, 400000, false},
-	{"zstd-level-3", "zstd", 3, CODEC_FILTER_AUTO, 5 * MIB + 4096 * 3 + 17, 0, 0, false, false, 1, 100000, false},
-	{"zstd-limit", "zstd", -1, CODEC_FILTER_AUTO, 16 * MIB, 3 * MIB, 0, true, true, 2, 400000, false},
-	{"zstd-pages", "zstd", 1, CODEC_FILTER_AUTO, 7 * 4096 + 100, 0, 0, false, false, 1, 50000, false},
+	{"lz4-plain", "lz4", 1, CODEC_FILTER_NONE, 16 * MIB, 0, 0, false, false, 1, 600000, false, false},
+	{"lz4-threads", "lz4", 1, CODEC_FILTER_AUTO, 64 * MIB, 0, MIB, true, true, 0, 600000, false, false},
+	{"lz4-odd", "lz4", 4, CODEC_FILTER_AUTO, 3 * MIB + 1, 0, 0, true, true, 2, 400000, false, false},
+	{"lz4-limit", "lz4", 1, CODEC_FILTER_NONE, 24 * MIB - 511, 6 * MIB, 0, false, false, 1, 400000, false, false},
+	{"lz4-limit-threads", "lz4", 1, CODEC_FILTER_AUTO, 24 * MIB, 6 * MIB, 2 * MIB, true, true, 1, 400000, false, false},
+	{"lz4-byte", "lz4", 1, CODEC_FILTER_NONE, 1, 0, 0, false, false, 1, 20000, false, false},
+	{"lz4-cold", "lz4", 1, CODEC_FILTER_AUTO, 16 * MIB, 0, MIB, true, true, 0, 400000, true, false},
+	{"lz4-cold-limit", "lz4", 1, CODEC_FILTER_NONE, 24 * MIB, 6 * MIB, MIB, true, true, 1, 300000, true, false},
+	{"lz4-cold-plain", "lz4", 2, CODEC_FILTER_AUTO, 8 * MIB + 77, 0, 0, false, false, 1, 200000, true, false},
+	{"zstd-plain", "zstd", 1, CODEC_FILTER_NONE, 16 * MIB - 4095, 0, 0, false, false, 1, 300000, false, false},
+	{"zstd-threads", "zstd", 1, CODEC_FILTER_AUTO, 48 * MIB, 0, MIB, true, true, 0, 400000, false, false},
+	{"zstd-level-3", "zstd", 3, CODEC_FILTER_AUTO, 5 * MIB + 4096 * 3 + 17, 0, 0, false, false, 1, 100000, false, false},
+	{"zstd-limit", "zstd", -1, CODEC_FILTER_AUTO, 16 * MIB, 3 * MIB, 0, true, true, 2, 400000, false, false},
+	{"zstd-pages", "zstd", 1, CODEC_FILTER_AUTO, 7 * 4096 + 100, 0, 0, false, false, 1, 50000, false, false},
+	{"lz4-dictionaries", "lz4", 1, CODEC_FILTER_AUTO, 12 * MIB + 77, 0, MIB, true, true, 1, 300000, false, true},
+	{"zstd-dictionaries", "zstd", 1, CODEC_FILTER_AUTO, 12 * MIB, 4 * MIB, 0, false, false, 2, 300000, false, true},
 };
 /* clang-format on */
 
@@ -62,7 +67,9 @@ struct run {
 	struct model model;
 	struct corpus corpus;
 	struct rng rng;
-	unsigned int dropping; /* how many of a hundred operations are trims and zeroes */
+	struct trainer trainer;
+	uint64_t trained, retired; /* dictionaries */
+	unsigned int dropping;	   /* how many of a hundred operations are trims and zeroes */
 	uint8_t buf[MAX_PAGES * PAGE];
 };
 
@@ -70,11 +77,6 @@ struct range {
 	uint64_t offset;
 	size_t count;
 };
-
-static uint64_t min_u64(uint64_t a, uint64_t b)
-{
-	return a < b ? a : b;
-}
 
 /*
  * Half of all operations meet in an eighth of the device, so that they overlap; some are where the
@@ -172,6 +174,25 @@ static void next_phase(struct run *run, bool cold)
 	}
 }
 
+/* Nothing of which may be seen. Now and then all of it, so that older generations go. */
+static void train(struct run *run)
+{
+	uint64_t pages = run->model.size / PAGE;
+	bool all = rng_chance(&run->rng, 40);
+	uint64_t first = all ? 0 : rng_below(&run->rng, pages);
+	uint64_t count = all ? pages : rng_below(&run->rng, pages - first);
+	int err = rng_chance(&run->rng, 50) ? trainer_train(&run->trainer)
+					    : trainer_add(&run->trainer);
+
+	CHECK(err > 0 || err == -EBUSY || err == -ENODATA, "training: %d", err);
+	run->trained += err > 0;
+	for (uint64_t page = first; page < first + count; page++) {
+		err = trainer_recompress(&run->trainer, page);
+		CHECK(err == 0 || err == -ENOSPC, "recompressing: %d", err);
+	}
+	run->retired += dicts_retire(run->model.device);
+}
+
 static struct device_options options_of(const struct shape *shape)
 {
 	struct device_options options = {
@@ -205,6 +226,7 @@ static struct device *device_of(const struct shape *shape)
 	int err = device_new(&options, &device);
 
 	CHECK(err == 0, "device_new: %d", err);
+	device->background.training.least = DICT_PAGES_MIN;
 	if (shape->start) {
 		err = device_start(device);
 		CHECK(err == 0, "device_start: %d", err);
@@ -221,10 +243,15 @@ static void run_shape(const struct shape *shape, uint64_t seed)
 	run.dropping = 4;
 	corpus_init(&run.corpus, &run.rng, CORPUS_SIZE);
 	model_init(&run.model, device_of(shape));
+	run.trained = run.retired = 0;
+	if (shape->trains)
+		trainer_init(&run.trainer, run.model.device, "zstd", 2);
 	for (uint64_t op = 0; op < ops; op++) {
 		one_operation(&run);
 		if (op % OPS_PER_PHASE == OPS_PER_PHASE - 1)
 			next_phase(&run, shape->cold);
+		if (shape->trains && op % OPS_PER_TRAINING == OPS_PER_TRAINING - 1)
+			train(&run);
 		if (op % OPS_PER_CHECK == OPS_PER_CHECK - 1)
 			model_check(&run.model);
 	}
@@ -234,6 +261,13 @@ static void run_shape(const struct shape *shape, uint64_t seed)
 	printf("%s: %" PRIu64 " operations, %" PRIu64 " found no room\n", shape->name, ops,
 	       run.model.errors);
 	fflush(stdout);
+	CHECK(!shape->cold || ops < shape->ops || dicts_newest(run.model.device) > 0,
+	      "no dictionary was ever trained");
+	if (shape->trains) {
+		printf("%" PRIu64 " dictionaries, %" PRIu64 " retired\n", run.trained, run.retired);
+		CHECK(ops < shape->ops || run.retired > 0, "no dictionary was ever retired");
+		trainer_fini(&run.trainer);
+	}
 	model_fini(&run.model);
 	corpus_fini(&run.corpus);
 }

@@ -291,7 +291,7 @@ static void run_event(enum event event, int when)
 
 	fill(w, 0, 8, raw ? CONTENT_RANDOM : CONTENT_TEXT);
 	assert_int_equal(device_idle(w->device, 0, &idle), 0);
-	assert_int_equal(recompressor_new(&cold, &rule, &r), 0);
+	assert_int_equal(recompressor_new(w->device, &cold, &rule, &r), 0);
 	assert_false(recompress_gather(w->device, r));
 	assert_int_equal(r->count, 8);
 	if (when == 0)
@@ -302,7 +302,7 @@ static void run_event(enum event event, int when)
 	recompress_squeeze(w->device, r);
 	if (raw && when > 0) {
 		/* What does not shrink is written as if it did. */
-		r->victims[0].smaller = true;
+		r->victims[0].replaced = true;
 		r->victims[0].len = 100;
 	}
 	if (when == 2)
@@ -337,12 +337,12 @@ static void test_young(void **state)
 	slot_word word;
 
 	put(w, 0, CONTENT_RANDOM);
-	assert_int_equal(recompressor_new(&cold, &rule, &r), 0);
+	assert_int_equal(recompressor_new(w->device, &cold, &rule, &r), 0);
 	recompress_gather(w->device, r);
 	assert_int_equal(slot_age(word_of(w, 0)), 1);
 	recompress_fetch(w->device, r);
 	make_event(w, 0, EVENT_SAME_WORD);
-	r->victims[0].smaller = true;
+	r->victims[0].replaced = true;
 	r->victims[0].len = 100;
 	word = word_of(w, 0);
 	recompress_place(w->device, r, true);
@@ -362,7 +362,7 @@ static void test_no_memory(void **state)
 
 	fill(w, 0, 4, CONTENT_TEXT);
 	before = stats_of(w->device);
-	assert_int_equal(recompressor_new(&cold, &rule, &r), 0);
+	assert_int_equal(recompressor_new(w->device, &cold, &rule, &r), 0);
 	recompress_gather(w->device, r);
 	recompress_fetch(w->device, r);
 	recompress_squeeze(w->device, r);

@@ -91,6 +91,7 @@ struct journal {
 	/* Since the journal was made. */
 	uint64_t checks, damaged, cells_freed;
 	uint64_t found_old, found_new; /* pages of requests that a kill has cut off */
+	uint64_t trained, retired;     /* dictionaries */
 	uint64_t redone; /* requests that it has cut off after they were acknowledged */
 
 	struct request request[JOURNAL_MAX_THREADS + 1]; /* the last is the checker's */

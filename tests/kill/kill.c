@@ -14,6 +14,7 @@
 
 #include "tests/kill/child.h"
 #include "tests/lib/check.h"
+#include "tests/lib/trainer.h"
 
 #define NS_PER_S	UINT64_C(1000000000)
 #define FORMAT_PERCENT	4  /* of stores that are thrown away, and of kills while one is made */
@@ -165,9 +166,9 @@ static void report(const struct run *run)
 	       " acknowledged at last; %" PRIu64 " cells freed\n",
 	       t->stores, requests, t->cut_off, j->found_old, j->found_new, j->redone,
 	       j->cells_freed);
-	printf("%" PRIu64 " objects compacted, %" PRIu64 " migrated, %" PRIu64
-	       " refills; verified %" PRIu64 " times\n",
-	       t->compacted, t->migrated, t->refills, j->checks);
+	printf("%" PRIu64 " objects compacted, %" PRIu64 " migrated, %" PRIu64 " refills; %" PRIu64
+	       " dictionaries trained, %" PRIu64 " retired; verified %" PRIu64 " times\n",
+	       t->compacted, t->migrated, t->refills, j->trained, j->retired, j->checks);
 }
 
 int main(int argc, char **argv)
@@ -185,6 +186,7 @@ int main(int argc, char **argv)
 	/* A kill is to come when it was asked for, not with the next tick. */
 	prctl(PR_SET_TIMERSLACK, 1);
 	run.journal = journal_new(seed, (uint64_t)mib << 20, (unsigned int)threads, true);
+	trainer_prepare();
 	run.store = store_new(run.journal);
 	run.totals.stores = 1;
 	for (unsigned long done = 0; done < kills;)

@@ -9,6 +9,7 @@
 
 #include "common/util.h"
 #include "tests/lib/check.h"
+#include "tests/lib/trainer.h"
 
 #define SECTOR		 512
 #define SECTORS_PER_PAGE (PAGE / SECTOR)
@@ -36,7 +37,8 @@ struct load {
 	struct device *device;
 	struct model model; /* what tests/stress/shared.h asks for: the device, and counters */
 	uint64_t requests;
-	struct rng rng; /* of the thread that compacts */
+	struct rng rng;	      /* of the thread that compacts */
+	struct rng train_rng; /* of the one that trains */
 	_Atomic bool quiet;
 };
 
@@ -214,24 +216,6 @@ static void set_any(struct load *load)
 	CHECK(device_set(load->device, &settings) == 0, "set");
 }
 
-/* All that stands in the pool, by any codec, so that it goes both ways. */
-static void recompress(struct load *load)
-{
-	struct device_recompress order = {
-		.type = (enum device_cold_type)rng_below(&load->rng, 4),
-		.has_method = true,
-		.max_pages = 500,
-	};
-	struct device_recompressed done;
-	int level = (int)rng_between(&load->rng, 1, 5), err;
-
-	CHECK(codec_method_init(&order.method, rng_chance(&load->rng, 30) ? "lz4" : "zstd",
-				&level) == 0,
-	      "no method");
-	err = device_recompress(load->device, &order, &done);
-	CHECK(err == 0, "recompress: %d", err);
-}
-
 static void mark_idle(struct load *load)
 {
 	uint64_t pages;
@@ -249,10 +233,71 @@ static void *compact_and_set(void *opaque)
 			set_any(load);
 		CHECK(device_compact(load->device) == 0, "compact");
 		mark_idle(load);
-		if (rng_chance(&load->rng, 50))
-			recompress(load);
 		device_get_stats(load->device, &load->journal->stats);
 	} while (!atomic_load(&load->quiet));
+	return NULL;
+}
+
+/* Recompress COUNT pages from FIRST on, until the load ends: their content stays what it is. */
+static void recompress(struct load *load, struct trainer *trainer, uint64_t first, uint64_t count)
+{
+	for (uint64_t i = 0; i < count && !atomic_load(&load->quiet); i++) {
+		int err = trainer_recompress(trainer, (first + i) % load->journal->pages);
+
+		CHECK(err == 0 || err == -ENOSPC, "recompressing: %d", err);
+	}
+}
+
+/* All that stands in the pool, by any codec, so that it goes both ways. */
+static void recompress_some(struct load *load)
+{
+	struct device_recompress order = {
+		.type = (enum device_cold_type)rng_below(&load->train_rng, 4),
+		.has_method = true,
+		.max_pages = 500,
+	};
+	struct device_recompressed done;
+	int level = (int)rng_between(&load->train_rng, 1, 5), err;
+
+	CHECK(codec_method_init(&order.method, rng_chance(&load->train_rng, 30) ? "lz4" : "zstd",
+				&level) == 0,
+	      "no method");
+	err = device_recompress(load->device, &order, &done);
+	CHECK(err == 0, "recompress: %d", err);
+}
+
+/*
+ * Train, use, and retire when all pages have the newest dictionary; from wherever a kill left it. And
+ * have the device do the same by itself: on this thread, for there is one trainer at a time.
+ */
+static void *train(void *opaque)
+{
+	struct load *load = opaque;
+	uint64_t pages = load->journal->pages;
+	struct trainer trainer;
+
+	load->device->background.training.least = DICT_PAGES_MIN;
+	load->device->background.training.turnover = 1;
+
+	trainer_init(&trainer, load->device, "zstd", 1);
+	do {
+		uint64_t draw = rng_below(&load->train_rng, 100);
+		int err = draw < 20   ? trainer_train(&trainer)
+			  : draw < 70 ? trainer_add(&trainer)
+				      : 0;
+
+		CHECK(err >= 0 || err == -EBUSY || err == -ENODATA, "training: %d", err);
+		load->journal->trained += err > 0;
+		if (err == -EBUSY || rng_chance(&load->train_rng, 50))
+			recompress(load, &trainer, 0, pages);
+		else
+			recompress(load, &trainer, rng_below(&load->train_rng, pages),
+				   rng_below(&load->train_rng, pages / 8));
+		load->journal->retired += dicts_retire(load->device);
+		if (rng_chance(&load->train_rng, 50))
+			recompress_some(load);
+	} while (!atomic_load(&load->quiet));
+	trainer_fini(&trainer);
 	return NULL;
 }
 
@@ -295,10 +340,13 @@ void load_run(struct journal *j, struct device *device, uint64_t seed, uint64_t 
 		.model = {.device = device, .size = j->size},
 		.requests = requests,
 	};
-	pthread_t compactor;
+	pthread_t compactor, trainer;
 
 	load.rng = rng_make(rng_next(&rng));
-	CHECK(pthread_create(&compactor, NULL, compact_and_set, &load) == 0, "no thread");
+	load.train_rng = rng_make(rng_next(&rng));
+	CHECK(pthread_create(&compactor, NULL, compact_and_set, &load) == 0 &&
+		      pthread_create(&trainer, NULL, train, &load) == 0,
+	      "no thread");
 	for (unsigned int i = 0; i < j->threads; i++) {
 		worker_init(&workers[i], &load, i, &rng);
 		CHECK(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0,
@@ -308,4 +356,5 @@ void load_run(struct journal *j, struct device *device, uint64_t seed, uint64_t 
 		pthread_join(workers[i].thread, NULL);
 	atomic_store(&load.quiet, true);
 	pthread_join(compactor, NULL);
+	pthread_join(trainer, NULL);
 }

@@ -15,6 +15,7 @@
 #include "common/step.h"
 #include "tests/kill/child.h"
 #include "tests/lib/check.h"
+#include "tests/lib/trainer.h"
 
 #define THREADS	       4
 #define SIZE	       (UINT64_C(16) << 20)
@@ -157,6 +158,7 @@ int main(int argc, char **argv)
 	labels = argv + 3;
 	nr_labels = argc - 3;
 	journal = journal_new(seed, SIZE, THREADS, true);
+	trainer_prepare();
 	store = store_new(journal);
 	while ((step = pick_step(&rng, tallies, kills)) >= 0) {
 		struct tally *t = &tallies[step];

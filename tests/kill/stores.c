@@ -25,15 +25,17 @@
 #include "tests/kill/load.h"
 #include "tests/kill/verify.h"
 #include "tests/lib/check.h"
+#include "tests/lib/trainer.h"
 
-#define SIZE	      (UINT64_C(1) << 20)
-#define REQUESTS      40 /* of a round */
-#define FILL_REQUESTS 600
-#define TRAP_FLAG     0x100
-#define COPY_STRIDE   64 /* bytes: what is written no further from the last is one copy */
-#define COPY_PERCENT  5
-#define END_PERCENT   10  /* of rounds that end */
-#define MAX_STORES    300 /* of others */
+#define SIZE		    (UINT64_C(1) << 20)
+#define REQUESTS	    40 /* of a round */
+#define FILL_REQUESTS	    600
+#define TRAP_FLAG	    0x100
+#define COPY_STRIDE	    64 /* bytes: what is written no further from the last is one copy */
+#define COPY_PERCENT	    5
+#define END_PERCENT	    10	/* of rounds that end */
+#define MAX_STORES	    300 /* of others */
+#define MAX_TRAINING_STORES 4000
 
 int __real_os_commit(void *addr, size_t size);
 int __wrap_os_commit(void *addr, size_t size);
@@ -196,6 +198,24 @@ int __wrap_os_release_shared(void *addr, size_t size)
 	return by_kernel(__real_os_release_shared, addr, size);
 }
 
+/* Reading a page locks its slot, which changes the store too: such a round goes on for longer. */
+static void train_and_retire(struct device *device)
+{
+	struct trainer trainer;
+
+	if (trace.last_store != UINT64_MAX)
+		trace.last_store += rng_below(&rng, MAX_TRAINING_STORES);
+	trainer_init(&trainer, device, "zstd", 1);
+	if (rng_chance(&rng, 50))
+		trainer_add(&trainer);
+	else
+		trainer_train(&trainer);
+	for (uint64_t page = 0; page < journal->pages; page++)
+		CHECK(trainer_recompress(&trainer, page) == 0, "recompressing");
+	dicts_retire(device);
+	trainer_fini(&trainer);
+}
+
 static void work_on_store(void)
 {
 	struct device_stats stats;
@@ -211,6 +231,8 @@ static void work_on_store(void)
 	protect(true);
 	if (rng_chance(&rng, 60))
 		load_here(journal, device, rng_next(&rng), REQUESTS);
+	if (rng_chance(&rng, 40))
+		train_and_retire(device);
 	CHECK(device_compact(device) == 0, "compact");
 	device_get_stats(device, &stats);
 	trace.moved += stats.objects_compacted + stats.objects_migrated;
@@ -239,6 +261,7 @@ int main(int argc, char **argv)
 	}
 	rng = rng_make(seed);
 	journal = journal_new(seed, SIZE, 1, false);
+	trainer_prepare();
 	store_size = device_store_size(SIZE);
 	store_file = store_new(journal);
 	store = mmap(NULL, store_size, PROT_READ | PROT_WRITE, MAP_SHARED, store_file, 0);

@@ -23,7 +23,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-#include "device/device.h"
+#include "device/device-types.h"
 #include "tests/lib/check.h"
 #include "tests/lib/content.h"
 #include "tests/lib/model.h"
@@ -332,6 +332,9 @@ static struct device *device_of(const struct configuration *c, uint64_t size, vo
 	err = device_new(&options, &device);
 
 	CHECK(err == 0, "device_new: %d", err);
+	/* Dictionaries come and go, as often as there is time for it. */
+	device->background.training.least = DICT_PAGES_MIN;
+	device->background.training.turnover = 1;
 	if (c->start) {
 		err = device_start(device);
 		CHECK(err == 0, "device_start: %d", err);
@@ -357,6 +360,14 @@ static void recover(struct round *round, const struct configuration *c, void *st
 	      found.cells_freed);
 	CHECK(device_validate(model->device, &why) == 0, "not valid: %s", why);
 	model_read(model, 0, model->size);
+}
+
+/* How many were trained. All is quiet. */
+static uint64_t dictionaries(const struct device *device)
+{
+	unsigned int newest = dicts_newest(device);
+
+	return newest ? device->dicts.sequence[newest - 1] : 0;
 }
 
 static void run_round(const struct configuration *c, const struct layout *layout, uint64_t seed)
@@ -386,8 +397,9 @@ static void run_round(const struct configuration *c, const struct layout *layout
 		run_threads(&round, workers);
 		check_all(&round, workers);
 	}
-	printf("%s%s%s: %" PRIu64 " writes and zeroes found no room\n", c->algorithm,
-	       c->start ? ", threads" : "", c->limit ? ", limit" : "", round.model.errors);
+	printf("%s%s%s: %" PRIu64 " writes and zeroes found no room, %" PRIu64 " dictionaries\n",
+	       c->algorithm, c->start ? ", threads" : "", c->limit ? ", limit" : "",
+	       round.model.errors, dictionaries(round.model.device));
 	fflush(stdout);
 	for (unsigned int i = 0; i < layout->threads; i++)
 		model_fini(&workers[i].view);
