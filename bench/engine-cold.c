@@ -135,7 +135,7 @@ static void set_cold(const struct engine *engine, struct device *device)
 	must(device_set(device, &settings), "device_set");
 }
 
-/* What a device takes, but for the reserve, which both have. */
+/* What a device takes, but for the reserve, which all have. */
 static double memory_of(const struct device_stats *stats)
 {
 	return (double)(stats->pool + stats->metadata + stats->streams + stats->dicts);

@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <stdio.h>
-#include <string.h>
 
 static void say_levels(char *why, size_t size)
 {
@@ -52,13 +51,13 @@ int codec_algorithms_read(const char *text, struct conf_algorithms *ret_algorith
 	const char *what;
 	int r = conf_parse_algorithms(text, ret_algorithms, &what);
 
-	/* Of a single one it is said what there is. */
-	if (r < 0 && (r == -ERANGE || strncmp(what, "not an", 6) == 0))
-		return refuse(r, why, size);
-	if (r < 0) {
+	if (r == -EBADMSG) {
 		snprintf(why, size, "%s", what);
-		return r;
+		return -EINVAL;
 	}
+	/* Of a single one it is said what there is. */
+	if (r < 0)
+		return refuse(r, why, size);
 	for (unsigned int i = 0; i < ret_algorithms->count && r == 0; i++)
 		r = codec_algorithm_method(&ret_algorithms->algorithms[i], &ret_methods[i], why,
 					   size);

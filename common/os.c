@@ -149,6 +149,13 @@ int os_thread_idle(void)
 	return sched_setscheduler(0, SCHED_IDLE, &param) < 0 ? -errno : 0;
 }
 
+int os_thread_normal(pthread_t thread)
+{
+	struct sched_param param = {.sched_priority = 0};
+
+	return -pthread_setschedparam(thread, SCHED_OTHER, &param);
+}
+
 bool os_thread_is_urgent(void)
 {
 	int policy = sched_getscheduler(0) & ~SCHED_RESET_ON_FORK;

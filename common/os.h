@@ -6,6 +6,7 @@
 #ifndef ZCRAM_OS_H
 #define ZCRAM_OS_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -60,10 +61,12 @@ int os_thread_urgent(bool urgent);
 
 /*
  * Run the calling thread only while nobody else wants its CPU, or hardly: SCHED_IDLE. It may be stopped
- * at any instant, for long: so it must hold no lock that others wait for. There is no way back without
- * privilege. -EPERM: a sandbox forbids it.
+ * at any instant, for long: so it must hold no lock that others wait for. -EPERM: a sandbox forbids it.
  */
 int os_thread_idle(void);
+
+/* Have THREAD, which others wait for now, be of idle priority no more. -EPERM: it takes CAP_SYS_NICE. */
+int os_thread_normal(pthread_t thread);
 
 /* Has the calling thread a real-time policy? */
 bool os_thread_is_urgent(void);

@@ -250,13 +250,16 @@ static int parse_cold(char *word, struct conf_algorithms *algorithms, const char
 	char *item = word + 1;
 	int r = 0;
 
-	if (algorithms->count < 2 || word[len - 1] != ')') {
-		*ret_why = algorithms->count == 0 ? "not an algorithm: give NAME or NAME(level=N)"
-			   : algorithms->count == 1
-				   ? "with one algorithm nothing is compressed again: give a "
-				     "second one before (type=)"
-				   : "not what is compressed again: the ) is missing";
-		return -EINVAL;
+	if (algorithms->count == 0)
+		return -EINVAL; /* where an algorithm ought to be */
+	if (algorithms->count == 1) {
+		*ret_why = "with one algorithm nothing is compressed again: give a second one "
+			   "before (type=)";
+		return -EBADMSG;
+	}
+	if (word[len - 1] != ')') {
+		*ret_why = "not what is compressed again: the ) is missing";
+		return -EBADMSG;
 	}
 	word[len - 1] = '\0';
 	while (r == 0 && item != NULL) {
@@ -264,7 +267,17 @@ static int parse_cold(char *word, struct conf_algorithms *algorithms, const char
 
 		r = parse_cold_item(one, algorithms, ret_why);
 	}
-	return r;
+	return r < 0 ? -EBADMSG : 0;
+}
+
+/* The next of a list. */
+static int parse_one(const char *word, struct conf_algorithms *algorithms, const char **ret_why)
+{
+	if (algorithms->count == CONF_ALGORITHMS_MAX) {
+		*ret_why = "too many algorithms: give at most 4";
+		return -EBADMSG;
+	}
+	return conf_parse_algorithm(word, &algorithms->algorithms[algorithms->count++], ret_why);
 }
 
 #define ALGORITHMS_TEXT_MAX 255
@@ -285,16 +298,11 @@ int conf_parse_algorithms(const char *text, struct conf_algorithms *ret_algorith
 	while (r == 0 && (word = next_word(&rest)) != NULL) {
 		if (ended) {
 			*ret_why = "nothing may stand behind what is compressed again, (type=)";
-			return -EINVAL;
+			return -EBADMSG;
 		}
 		ended = *word == '(';
-		if (ended)
-			r = parse_cold(word, &algorithms, ret_why);
-		else if (algorithms.count == CONF_ALGORITHMS_MAX)
-			*ret_why = "too many algorithms: give at most 4", r = -EINVAL;
-		else
-			r = conf_parse_algorithm(word, &algorithms.algorithms[algorithms.count++],
-						 ret_why);
+		r = ended ? parse_cold(word, &algorithms, ret_why)
+			  : parse_one(word, &algorithms, ret_why);
 	}
 	if (r == 0 && algorithms.count == 0)
 		r = -EINVAL;

@@ -47,7 +47,8 @@ int conf_parse_algorithm(const char *text, struct conf_algorithm *ret_algorithm,
  * is what pages are written by; the others are what old ones are compressed again by, in that order,
  * and what stands in parentheses at the end, "type=idle", "type=huge" or "type=huge_idle",
  * "threshold=BYTES", or both with a comma between, says which pages those are.
- * -EINVAL: not spelt so; -ERANGE: a level does not fit in an int.
+ * -EINVAL: an algorithm is not spelt so; -ERANGE: a level does not fit in an int; -EBADMSG: the list is
+ * wrong otherwise: there are too many, or of the parentheses.
  */
 #define CONF_ALGORITHMS_MAX 4
 

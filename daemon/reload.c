@@ -73,7 +73,7 @@ static int fill(struct json_object *arguments, const struct conf_device *device)
 }
 
 /*
- * All four of them, changed or not: so that after a reload the server has what the files say, also
+ * All of them, changed or not: so that after a reload the server has what the files say, also
  * where somebody has set something else by hand.
  */
 static int set(const struct zcramd *z, const struct conf_device *device)

@@ -40,6 +40,22 @@ uint64_t age_tick(void)
 	return os_now() / (AGE_TICK * UINT64_C(1000000000));
 }
 
+/* Before raising any age, with the lock held: all numbers of before are over. */
+static uint64_t rise(struct ages *a)
+{
+	return __atomic_add_fetch(&a->rises, 1, __ATOMIC_SEQ_CST);
+}
+
+uint64_t age_remember(struct ages *a, bool raises)
+{
+	uint64_t number;
+
+	pthread_mutex_lock(&a->lock);
+	number = raises ? rise(a) : age_rises(a);
+	pthread_mutex_unlock(&a->lock);
+	return number;
+}
+
 /*
  * What the ticks since the last pass make of each age: one step, or several when the hand is late. A
  * page of age 0 may have been touched at any time since then, so of that it is one step at most.
@@ -106,7 +122,7 @@ bool age_step(struct device *d, uint64_t tick)
 		begin_pass(a, tick);
 	more = a->goal != a->tick;
 	if (more) {
-		age_rise(a);
+		rise(a);
 		end = min_u64(a->leaf + AGE_STEP, d->nr_leaves);
 		for (; a->leaf < end; a->leaf++)
 			walk_leaf(d, a->leaf, a->raised);
@@ -134,7 +150,7 @@ int device_idle(struct device *d, uint64_t seconds, uint64_t *ret_pages)
 	pthread_mutex_lock(&a->lock);
 	memset(a->counted, 0, sizeof(a->counted));
 	a->stale = true; /* of a pass that is under way the rest would be counted alone */
-	age_rise(a);
+	rise(a);
 	for (uint64_t leaf = 0; leaf < d->nr_leaves; leaf++)
 		walk_leaf(d, leaf, raised);
 	publish(a);

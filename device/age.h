@@ -27,10 +27,11 @@
  * it has grown old all over again.
  *
  * Whoever works on a copy of an object compares the slot's word, and age_rises() too, which is another
- * number whenever ages may have been raised: without it a page could be written twice, come to stand
- * where it stood, as long as it was, and be marked idle again, all between two looks; and its word
- * would be the same for other content. A page whose age is not 0 and which nobody has raised has not
- * been touched.
+ * number whenever ages may have been raised since age_remember(): without it a page could be written
+ * twice, come to stand where it stood, as long as it was, and be marked idle again, all between two
+ * looks; and its word would be the same for other content. A page whose age is not 0 and which nobody
+ * has raised has not been touched. The number changes before the first of many ages is raised, so it
+ * is not to be had in between: the rest of them would not show in it.
  *
  * Ages in a store are those of the last process; they do no harm, whatever they say.
  *
@@ -85,15 +86,13 @@ bool age_step(struct device *device, uint64_t tick);
 uint64_t age_tick(void);
 
 /*
- * Before raising any age: all numbers of before are over. What it is now: for whoever raises ages of
- * pages that he remembers the words of.
+ * The number by which to find out whether ages were raised, for words that are looked at from now on.
+ * RAISES: the caller is about to raise some of age 0 himself, and all numbers of before are over.
+ * Waits for the age lock: until nobody is raising any.
  */
-static inline uint64_t age_rise(struct ages *ages)
-{
-	return __atomic_add_fetch(&ages->rises, 1, __ATOMIC_SEQ_CST);
-}
+uint64_t age_remember(struct ages *ages, bool raises);
 
-/* A number that is another after any age may have been raised. */
+/* A number that is another after any age may have been raised: see above. */
 static inline uint64_t age_rises(const struct ages *ages)
 {
 	return __atomic_load_n(&ages->rises, __ATOMIC_SEQ_CST);

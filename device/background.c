@@ -114,6 +114,13 @@ static bool do_batch(struct device *d, struct recompressor *r)
 	return more;
 }
 
+/* NEW is to take the place of OLD, or of NULL: what OLD was to try again, and may not have, is for it. */
+static void inherit(struct recompressor *new, const struct recompressor *old)
+{
+	if (old)
+		new->rule.again |= old->rule.again;
+}
+
 /* True: there is another recompressor now. */
 static bool take_pending(struct device *d)
 {
@@ -122,8 +129,7 @@ static bool take_pending(struct device *d)
 
 	if (!r)
 		return false;
-	/* What was to be tried again, and has not been all, is still to be. */
-	r->rule.again |= b->current->rule.again;
+	inherit(r, b->current);
 	by_proxy(d, drop, b->current);
 	b->current = r;
 	return true;
@@ -187,6 +193,8 @@ static void do_turn(struct device *d, struct turns *turns)
 		return;
 	}
 	turns->more = do_batch(d, b->current);
+	/* What was tried before by other methods has been tried again now, once. */
+	b->current->rule.again &= turns->more;
 	turns->ready = now + (b->cpu_ns - before) * 100 / b->current->cold.cpu;
 	/* Not to compress the same again and again for nothing. */
 	if (b->current->starved)
@@ -211,8 +219,6 @@ static void begin_round(struct device *d, struct turns *turns)
 
 	turns->tick = d->ages.tick; /* this thread's to write */
 	turns->more = r->cold.methods_count > 0;
-	/* What was tried before by other methods is tried again, once. */
-	r->rule.again = r->rule.again && r->at == 0;
 	r->at = 0;
 	r->done = 0;
 	if (turns->more && !zs_reserve_is_low(d->pool))
@@ -310,11 +316,13 @@ void background_stop(struct device *d)
 	__atomic_store_n(&b->running, false, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&b->stop, 1, __ATOMIC_SEQ_CST);
 	poke(b);
+	os_thread_normal(b->cold); /* where that is forbidden, it takes as long as it takes */
 	pthread_join(b->cold, NULL);
 	errand_set(&b->errand, ERRAND_STOP);
 	pthread_join(b->proxy, NULL);
 	b->stop = 0;
 	if (b->pending) {
+		inherit(b->pending, b->current);
 		recompressor_free(b->current);
 		b->current = b->pending;
 		b->pending = NULL;
@@ -324,15 +332,20 @@ void background_stop(struct device *d)
 void background_set(struct device *d, struct recompressor *r)
 {
 	struct background *b = &d->background;
+	struct recompressor *old;
 
 	store_relaxed(&b->memory, r->memory);
 	if (__atomic_load_n(&b->running, __ATOMIC_SEQ_CST)) {
-		recompressor_free(__atomic_exchange_n(&b->pending, r, __ATOMIC_SEQ_CST));
+		old = __atomic_exchange_n(&b->pending, NULL, __ATOMIC_SEQ_CST);
+		inherit(r, old);
+		__atomic_store_n(&b->pending, r, __ATOMIC_SEQ_CST);
 		poke(b);
 	} else {
-		recompressor_free(b->current);
+		old = b->current;
+		inherit(r, old);
 		b->current = r;
 	}
+	recompressor_free(old);
 }
 
 int background_prefault(struct device *d)

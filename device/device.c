@@ -269,6 +269,11 @@ int device_prefault(struct device *d)
 	return r;
 }
 
+void device_stop_background(struct device *d)
+{
+	background_stop(d);
+}
+
 void device_stop(struct device *d)
 {
 	background_stop(d);

@@ -192,6 +192,13 @@ int device_set(struct device *device, const struct device_settings *settings);
 void device_get_stats(struct device *device, struct device_stats *ret_stats);
 
 /*
+ * End what the device does by itself beside making room: ages and recompression. Requests may go on:
+ * device_stop(), which does it too, waits for nothing of it then. Waits some 100 ms at most, but
+ * longer where idle threads hardly run. No device_recompress() may be under way, nor come.
+ */
+void device_stop_background(struct device *device);
+
+/*
  * Compress pages again, by hand, in the order of the table: with the methods in force, and then only
  * pages that have not been tried before, or with one that is given. As fast as the background thread's
  * idle priority allows, without regard to its budget; it stops when MAX_PAGES have been tried (0: no

@@ -4,9 +4,9 @@
  * given back when no object names them.
  *
  * One thread at a time, the *trainer*, makes all of the calls below that change something, and is the
- * only one that compresses with a dictionary: who recompresses (training.h). Readers are all who decompress: requests, each with a stream of
- * the device, and the trainer with one of its own. They look a dictionary up in the table by the
- * generation that a slot names, with one load and no lock.
+ * only one that compresses with a dictionary: who recompresses (training.h). Readers are all who
+ * decompress: requests, each with a stream of the device, and the trainer with one of its own. They
+ * look a dictionary up in the table by the generation that a slot names, with one load and no lock.
  *
  * A generation's life:
  *
@@ -16,8 +16,8 @@
  *	use	  each of the trainer's streams compresses with the newest from then on; the table counts
  *		  those that compress with a generation, its users
  *	count	  page_account() counts the objects of each generation, where it counts the rest. Of one
- *		  that has no user objects only go: the sum over all streams' counters
- *		  may be too high while others are at work, never too low. 0 is 0, and stays so
+ *		  that has no user objects only go: the sum over all streams' counters may be too high
+ *		  while others are at work, never too low. 0 is 0, and stays so
  *	retire	  at 0: the table's entry is cleared, then the store's state; then each of the device's
  *		  streams is claimed once. Who decompresses has a stream, and found the dictionary
  *		  after he took it: when all were free once since the entry was cleared, nobody is in it,

@@ -129,8 +129,8 @@ bool recompress_gather(struct device *d, struct recompressor *r)
 
 	r->count = 0;
 	r->starved = false;
-	/* Others' victims are not given up for nothing: see age_rise(). */
-	r->rises = r->rule.age == 0 || r->evicted != 0 ? age_rise(&d->ages) : age_rises(&d->ages);
+	/* Ages that are 0 are raised, below. */
+	r->rises = age_remember(&d->ages, r->rule.age == 0 || r->evicted != 0);
 	for (; r->at < end && has_room(r); r->at++) {
 		struct victim *v;
 		slot_word word;
@@ -227,9 +227,15 @@ static void squeeze(struct device *d, struct recompressor *r, struct victim *v)
 
 void recompress_squeeze(struct device *d, struct recompressor *r)
 {
-	for (unsigned int i = 0; i < r->count; i++)
-		if (r->victims[i].fetched)
-			squeeze(d, r, &r->victims[i]);
+	for (unsigned int i = 0; i < r->count; i++) {
+		struct victim *v = &r->victims[i];
+
+		/* Who waits for the end of it need not wait for the batch. */
+		if (background_is_canceled(&d->background))
+			v->fetched = false;
+		if (v->fetched)
+			squeeze(d, r, v);
+	}
 }
 
 /* The slot says NEW from now on, if the page is what it was. */

@@ -24,8 +24,11 @@
  *
  * A page of age 0 is made one of age 1 when it is gathered (age.h says why).
  *
- * Locks: the place lock is held while a batch is placed, and by device_validate(), which wants nobody to
- * have a cell that no slot names, nor counters that are not the slots'. Order: before the slot lock.
+ * When it is to end (background.h), what has not been squeezed of a batch is left as it is.
+ *
+ * Locks: gathering takes the age lock, for a moment. The place lock is held while a batch is placed, and
+ * by device_validate(), which wants nobody to have a cell that no slot names, nor counters that are not
+ * the slots'. Order: before the slot lock.
  */
 #ifndef ZCRAM_DEVICE_RECOMPRESS_H
 #define ZCRAM_DEVICE_RECOMPRESS_H

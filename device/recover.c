@@ -124,7 +124,7 @@ int device_recover(struct device *d)
 
 	STEP("recover: begin");
 	/* From now on slots may be written that name encodings which the last one did not know. */
-	__atomic_fetch_or(&h->encodings, store_encodings(), __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&h->encodings, codec_encodings(), __ATOMIC_SEQ_CST);
 	r = find_leaves(d);
 	if (r == 0)
 		r = dicts_recover(d);

@@ -74,7 +74,7 @@ int store_format(void *store, uint64_t size)
 		.page_size = DEVICE_PAGE_SIZE,
 		.layout = layout_of(size),
 		.classes = zs_layout(),
-		.encodings = store_encodings(),
+		.encodings = codec_encodings(),
 		.top = zs_top_of_none(),
 	};
 	int r = make_uuid(made.uuid);
@@ -111,6 +111,9 @@ static bool is_blank(const struct store_header *h)
 	return true;
 }
 
+#define TEXT_OF(number)	    #number
+#define NUMBER_TEXT(number) TEXT_OF(number)
+
 /* The parts that are the same in every version. */
 static int check_identity(const struct store_header *h, const char **ret_why)
 {
@@ -133,7 +136,8 @@ static int check_identity(const struct store_header *h, const char **ret_why)
 		return -ENODATA;
 	}
 	if (h->version != DEVICE_STORE_LAYOUT) {
-		*ret_why = "it has another layout version than this zcram's, which is 2";
+		*ret_why = "it has another layout version than this zcram's, which is " NUMBER_TEXT(
+			DEVICE_STORE_LAYOUT);
 		return -EPROTO;
 	}
 	return 0;
@@ -191,7 +195,7 @@ int device_store_inspect(const void *store, uint64_t store_size, struct device_s
 	ret_info->generation = load_relaxed(&h->generation);
 	memcpy(ret_info->uuid, h->uuid, sizeof(h->uuid));
 	r = check_constant(h, store_size, ret_why);
-	if (r == 0 && (load_relaxed(&h->encodings) & ~store_encodings()) != 0) {
+	if (r == 0 && (load_relaxed(&h->encodings) & ~codec_encodings()) != 0) {
 		*ret_why = "its pages may be encoded as this zcram cannot decode them";
 		r = -EPROTO;
 	}

@@ -286,9 +286,10 @@ static int finish(struct server *s, enum pool_end end)
 {
 	bool broken, lost = pool_is_lost(&s->serve.params, end);
 
-	/* It may wait for a compaction: requests go on meanwhile. */
+	/* These may wait for a compaction, and for a dictionary: requests go on meanwhile. */
 	if (s->serve.control != NULL)
 		control_server_stop(s->serve.control);
+	device_stop_background(s->serve.device);
 	broken = stop_links(s);
 	/* A client that is not told waits for ever. */
 	for (unsigned int i = 0; i < s->nr_links && lost; i++)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Description: memory is there after a commit, and gone, and zero, after a release. */
+#include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
@@ -115,11 +116,16 @@ static void test_wait(void **state)
 	assert_true(os_now() - start >= 20 * 1000000);
 }
 
-/* Of idle priority, a thread stays so; others are as they were. */
+/* Of idle priority, a thread stays so until it is wanted, by who may; others are as they were. */
 static void *be_idle(void *ret_policy)
 {
+	int r;
+
 	assert_int_equal(os_thread_idle(), 0);
 	*(int *)ret_policy = sched_getscheduler(0);
+	r = os_thread_normal(pthread_self());
+	assert_true(r == 0 || r == -EPERM);
+	assert_int_equal(sched_getscheduler(0), r == 0 ? SCHED_OTHER : SCHED_IDLE);
 	return NULL;
 }
 

@@ -66,7 +66,7 @@ refused 2 ": not a device: give a name (zcram0)" stat ''
 
 # No such device, by any of its names.
 no_socket="control socket: there is none: no such device is running"
-commands="list stat top metrics set compact idle recompress upgrade attach detach save restore purge config estimate help"
+for command in stat compact idle recompress upgrade 'set' top; do
 	arguments=()
 	[ $command != set ] || arguments=(filter=auto)
 	[ $command != idle ] || arguments=(all)

@@ -4,6 +4,9 @@
  * histogram, and that the hand waits for no one and takes no memory.
  */
 #include <errno.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
 
 #include "device/device-types.h"
 #include "device/store.h"
@@ -273,6 +276,60 @@ static void test_rises(void **state)
 	device_end(d);
 }
 
+struct rememberer {
+	struct device *device;
+	pid_t thread;  /* atomic; 0: not yet */
+	uint32_t done; /* atomic */
+	uint64_t number;
+};
+
+static void *remember(void *opaque)
+{
+	struct rememberer *r = opaque;
+
+	__atomic_store_n(&r->thread, gettid(), __ATOMIC_SEQ_CST);
+	r->number = age_remember(&r->device->ages, false);
+	__atomic_store_n(&r->done, 1, __ATOMIC_SEQ_CST);
+	return NULL;
+}
+
+static bool is_asleep(pid_t thread)
+{
+	char path[64], line[256] = "";
+	const char *state;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/stat", (int)thread);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	state = fgets(line, sizeof(line), file) ? strrchr(line, ')') : NULL;
+	fclose(file);
+	return state && state[2] == 'S';
+}
+
+/* While ages are being raised the number is not to be had: those still to come would not show in it. */
+static void test_remember(void **state)
+{
+	struct device *d = device_of_size(PAGES * PAGE);
+	struct rememberer r = {.device = d};
+	pthread_t thread;
+	pid_t id;
+
+	pthread_mutex_lock(&d->ages.lock);
+	assert_int_equal(pthread_create(&thread, NULL, remember, &r), 0);
+	do
+		id = __atomic_load_n(&r.thread, __ATOMIC_SEQ_CST);
+	while (id == 0 || !(is_asleep(id) || __atomic_load_n(&r.done, __ATOMIC_SEQ_CST)));
+	assert_int_equal(__atomic_load_n(&r.done, __ATOMIC_SEQ_CST), 0);
+	pthread_mutex_unlock(&d->ages.lock);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+	assert_int_equal(r.number, age_rises(&d->ages));
+	assert_int_equal(age_remember(&d->ages, true), r.number + 1);
+	assert_int_equal(age_rises(&d->ages), r.number + 1);
+	device_end(d);
+}
+
 /* The mark of what recompression is done with: of all words that a page in the pool can have. */
 static void test_tried(void **state)
 {
@@ -328,7 +385,6 @@ static void test_recovered(void **state)
 	assert_valid(d);
 	for (uint64_t page = 0; page < 16; page++)
 		assert_page(d, page, content[page]);
-	assert_true(d->header->encodings & STORE_TRIED);
 	device_end(d);
 	store_end(&store);
 }
@@ -354,8 +410,9 @@ int main(void)
 		cmocka_unit_test(test_seconds),	     cmocka_unit_test(test_idle),
 		cmocka_unit_test(test_other_states), cmocka_unit_test(test_busy),
 		cmocka_unit_test(test_untouched),    cmocka_unit_test(test_histogram),
-		cmocka_unit_test(test_rises),	     cmocka_unit_test(test_tried),
-		cmocka_unit_test(test_recovered),    cmocka_unit_test(test_thread),
+		cmocka_unit_test(test_rises),	     cmocka_unit_test(test_remember),
+		cmocka_unit_test(test_tried),	     cmocka_unit_test(test_recovered),
+		cmocka_unit_test(test_thread),
 	};
 
 	rng = rng_make(test_seed(0));

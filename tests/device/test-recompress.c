@@ -434,12 +434,12 @@ static void test_background(void **state)
 	assert_int_equal(stats.recompressed, 200);
 	assert_true(stats.recompress_ns > 0);
 	assert_true(stats.streams > sizeof(struct recompressor));
-	/* By other methods all are tried again, at once. */
+	/* By other methods all are tried again, at once, whatever else is set before the thread sees it. */
 	cold.methods[0].level = 12;
 	set_cold(w, cold);
-	await(all_tried, w, 500);
 	cold.cpu = 50;
 	set_cold(w, cold);
+	await(all_tried, w, 500);
 	set_cold(w, (struct device_cold){0});
 	assert_true(stats_of(w->device).streams < stats.streams);
 	world_end(w);
@@ -479,6 +479,27 @@ static void test_by_hand_beside(void **state)
 	world_end(w);
 }
 
+/* The same of what is set while nothing is started, or is no longer. */
+static void test_set_before(void **state)
+{
+	struct device_cold cold = zstd_cold();
+	struct world *w = world_started(cold);
+
+	assert_int_equal(recompress_all(w).pages, 250);
+	for (int i = 1; i <= 2; i++) {
+		cold.methods[0].level++;
+		set_cold(w, cold);
+		cold.cpu--;
+		set_cold(w, cold);
+		back_a_tick(w);
+		assert_int_equal(device_start(w->device), 0);
+		await(all_tried, w, 250 + 250 * (uint64_t)i);
+		device_stop_background(w->device);
+		device_stop(w->device);
+	}
+	world_end(w);
+}
+
 /* What a new server finds in the store. */
 static void test_recovered(void **state)
 {
@@ -511,7 +532,7 @@ int main(void)
 		cmocka_unit_test(test_refused),	   cmocka_unit_test(test_events),
 		cmocka_unit_test(test_young),	   cmocka_unit_test(test_no_memory),
 		cmocka_unit_test(test_background), cmocka_unit_test(test_by_hand_beside),
-		cmocka_unit_test(test_recovered),
+		cmocka_unit_test(test_set_before), cmocka_unit_test(test_recovered),
 	};
 
 	rng = rng_make(test_seed(0));

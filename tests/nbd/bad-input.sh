@@ -54,6 +54,8 @@ refused 'algorithm=lz4 zstd (type=all): not a type: give type=idle, type=huge or
 	size=4M 'algorithm=lz4 zstd (type=all)'
 refused 'algorithm=lz4 zstd (type=idle: not what is compressed again: the ) is missing' \
 	size=4M 'algorithm=lz4 zstd (type=idle'
+refused 'algorithm=lz4 zstd (threshold=99999999999999999999): too large' \
+	size=4M 'algorithm=lz4 zstd (threshold=99999999999999999999)'
 refused 'algorithm=lz4 zstd (type=idle) lz4: nothing may stand behind' \
 	size=4M 'algorithm=lz4 zstd (type=idle) lz4'
 refused 'algorithm=lz4 lz4 lz4 lz4 lz4: too many algorithms: give at most 4' \

@@ -4,13 +4,17 @@
  * does, or says why not; what it says of deaths and upgrades is right; and a server that dies meanwhile, or
  * after it, is brought back.
  */
+#include <errno.h>
 #include <sched.h>
 #include <sys/mman.h>
+#include <sys/shm.h>
 #include <sys/stat.h>
 
 #include "codec/algorithm.h"
+#include "common/segment.h"
 #include "daemon/report.h"
 #include "daemon/zcramd.h"
+#include "device/store.h"
 #include "tests/server/fixture.h"
 
 #define NAME "zcram0"
@@ -243,6 +247,43 @@ static void test_kept(void **state)
 	assert_int_equal(zcramctl("upgrade"), 0);
 }
 
+/* Change what the pool says of its layout, before the eyes of the server that is at work on it. */
+static void set_layout(uint32_t version)
+{
+	struct segment segment;
+	bool made;
+
+	/* Its claim is not needed to look into it. */
+	assert_int_equal(segment_claim(NAME, 0, &segment), -EBUSY);
+	assert_int_equal(segment_attach(&segment, 0, &made), 0);
+	((struct store_header *)segment.memory)->version = version;
+	shmdt(segment.head);
+}
+
+/* As after an upgrade of the package to one with another layout of pools. */
+static void test_other_layout(void **state)
+{
+	pid_t old = z.server->child.pid;
+	char line[256];
+
+	snprintf(line, sizeof(line),
+		 "zcramctl: " NAME ": upgrade: the new server has ended before it was ready: exit "
+		 "status 1: zcram-server: pool=" NAME
+		 ": it has another layout version than this zcram's, which is %d; the old one goes "
+		 "on\n",
+		 DEVICE_STORE_LAYOUT);
+	set_layout(DEVICE_STORE_LAYOUT - 1);
+	assert_int_equal(zcramctl("upgrade"), 1);
+	assert_string_equal(said, line);
+	assert_int_equal(z.server->child.pid, old);
+	check_page(0, 1);
+	write_page(1, 2);
+	set_layout(DEVICE_STORE_LAYOUT);
+	assert_int_equal(zcramctl("upgrade"), 0);
+	assert_int_not_equal(z.server->child.pid, old);
+	check_page(1, 2);
+}
+
 /* A new one that ends when it has the pool: its pid file cannot be written. */
 static void test_both_end(void **state)
 {
@@ -309,7 +350,7 @@ static int run_all(void)
 {
 	const struct CMUnitTest tests[] = {
 		UPGRADE(test_upgrades), UPGRADE(test_kept),	      UPGRADE(test_both_end),
-		UPGRADE(test_refused),	UPGRADE(test_without_server),
+		UPGRADE(test_refused),	UPGRADE(test_without_server), UPGRADE(test_other_layout),
 	};
 
 	/* The pool is the machine's, by the name of the device. */
