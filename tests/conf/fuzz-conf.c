@@ -8,7 +8,6 @@
  * The first byte of an input says what it is: text of a file; a file made of words, each byte one;
  * or an expression.
  */
-#include "tests/conf/fuzz-conf.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -18,6 +17,7 @@
 #include "common/util.h"
 #include "config/conf-internal.h"
 #include "tests/lib/check.h"
+#include "tests/lib/replay.h"
 
 #define NAME "/etc/zcram.conf"
 

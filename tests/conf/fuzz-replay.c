@@ -3,20 +3,14 @@
  * Description: the configuration fuzzer's entry on inputs made from a seed, without libFuzzer:
  * files that are mostly right, with an error or two.
  *
- * fuzz-replay [FILE...]: on these files instead, such as those in which libFuzzer found something.
+ * fuzz-replay [FILE...]: on these files instead (tests/lib/replay.h).
  */
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "common/util.h"
-#include "tests/conf/fuzz-conf.h"
-#include "tests/lib/check.h"
-#include "tests/lib/rng.h"
+#include "tests/lib/replay.h"
 
-#define MAX_INPUT 4096
-#define INPUTS	  20000
+#define INPUTS 20000
 
 static const char *const lines[] = {
 	"[zcram0]",
@@ -49,19 +43,6 @@ static const char *const lines[] = {
 	"",
 };
 
-static void replay_file(const char *name)
-{
-	static uint8_t data[1 << 20];
-	FILE *file = fopen(name, "rbe");
-	size_t size;
-
-	CHECK(file != NULL, "cannot open %s", name);
-	size = fread(data, 1, sizeof(data), file);
-	fclose(file);
-	LLVMFuzzerTestOneInput(data, size);
-	printf("%s: %zu bytes\n", name, size);
-}
-
 /* Some lines of the above, now and then with a byte changed. */
 static size_t make_file(struct rng *rng, uint8_t *data)
 {
@@ -84,31 +65,18 @@ static size_t make_file(struct rng *rng, uint8_t *data)
 	return size;
 }
 
-static void replay_made(void)
+static size_t make(struct rng *rng, uint8_t data[REPLAY_INPUT])
 {
-	uint8_t data[MAX_INPUT];
-	struct rng rng = rng_make(test_seed(0));
-	uint64_t inputs = test_ops(INPUTS);
+	size_t size;
 
-	for (uint64_t i = 0; i < inputs; i++) {
-		size_t size;
-
-		if (rng_chance(&rng, 70)) {
-			size = make_file(&rng, data);
-		} else {
-			size = rng_below(&rng, 256);
-			rng_bytes(&rng, data, size);
-		}
-		LLVMFuzzerTestOneInput(data, size);
-	}
-	printf("%" PRIu64 " inputs\n", inputs);
+	if (rng_chance(rng, 70))
+		return make_file(rng, data);
+	size = rng_below(rng, 256);
+	rng_bytes(rng, data, size);
+	return size;
 }
 
 int main(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++)
-		replay_file(argv[i]);
-	if (argc == 1)
-		replay_made();
-	return EXIT_SUCCESS;
+	return replay(argc, argv, INPUTS, make);
 }

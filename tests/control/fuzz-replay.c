@@ -3,37 +3,19 @@
  * Description: a fuzzer's entry, without libFuzzer, on lines that are right, and on what becomes of
  * them by cutting, repeating, and changing bytes, made from a seed.
  *
- * replay [FILE...]: on these files instead, such as those in which libFuzzer found something.
+ * replay [FILE...]: on these files instead (tests/lib/replay.h).
  */
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "tests/control/fuzz-seeds.h"
-#include "tests/lib/check.h"
-#include "tests/lib/rng.h"
+#include "tests/lib/replay.h"
 
-#define MAX_INPUT 4096
-#define INPUTS	  100000
+#define INPUTS 100000
 
 struct line {
-	uint8_t data[MAX_INPUT];
+	uint8_t data[REPLAY_INPUT];
 	size_t size;
 };
-
-static void replay_file(const char *name)
-{
-	static uint8_t data[1 << 20];
-	FILE *file = fopen(name, "rb");
-	size_t size;
-
-	CHECK(file != NULL, "cannot open %s", name);
-	size = fread(data, 1, sizeof(data), file);
-	fclose(file);
-	LLVMFuzzerTestOneInput(data, size);
-	printf("%s: %zu bytes\n", name, size);
-}
 
 static void take_seed(struct rng *rng, struct line *line)
 {
@@ -49,11 +31,11 @@ static void take_seed(struct rng *rng, struct line *line)
 /* Replace the bytes from AT on by those from FROM to END, a part of the line itself. */
 static void splice(struct line *line, size_t at, size_t from, size_t end)
 {
-	uint8_t part[MAX_INPUT];
+	uint8_t part[REPLAY_INPUT];
 	size_t n = end - from;
 
-	if (n > MAX_INPUT - at)
-		n = MAX_INPUT - at;
+	if (n > REPLAY_INPUT - at)
+		n = REPLAY_INPUT - at;
 	memcpy(part, line->data + from, n);
 	memcpy(line->data + at, part, n);
 	line->size = at + n;
@@ -82,28 +64,19 @@ static void change(struct rng *rng, struct line *line)
 	}
 }
 
-static void replay_made(void)
+static size_t make(struct rng *rng, uint8_t data[REPLAY_INPUT])
 {
-	struct rng rng = rng_make(test_seed(0));
-	uint64_t inputs = test_ops(INPUTS);
+	uint64_t changes = rng_below(rng, 8);
+	struct line line;
 
-	for (uint64_t i = 0; i < inputs; i++) {
-		uint64_t changes = rng_below(&rng, 8);
-		struct line line;
-
-		take_seed(&rng, &line);
-		while (changes-- > 0)
-			change(&rng, &line);
-		LLVMFuzzerTestOneInput(line.data, line.size);
-	}
-	printf("%" PRIu64 " inputs\n", inputs);
+	take_seed(rng, &line);
+	while (changes-- > 0)
+		change(rng, &line);
+	memcpy(data, line.data, line.size);
+	return line.size;
 }
 
 int main(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++)
-		replay_file(argv[i]);
-	if (argc == 1)
-		replay_made();
-	return EXIT_SUCCESS;
+	return replay(argc, argv, INPUTS, make);
 }

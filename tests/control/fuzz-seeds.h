@@ -3,13 +3,9 @@
 #ifndef ZCRAM_TESTS_FUZZ_SEEDS_H
 #define ZCRAM_TESTS_FUZZ_SEEDS_H
 
-#include <stddef.h>
-#include <stdint.h>
+#include "tests/lib/replay.h"
 
 /* Lines that are right, NULL behind the last. */
 extern const char *const fuzz_seeds[];
-
-/* The fuzzer's entry. Ends the program when what is checked does not hold. Returns 0. */
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 #endif

@@ -51,6 +51,12 @@ static bool due(void)
 
 static bool request_fails(void)
 {
+	return armed && !paused && mode_armed != FAULT_RELEASE && mode_armed != FAULT_COMMIT &&
+	       due();
+}
+
+static bool commit_fails(void)
+{
 	return armed && !paused && mode_armed != FAULT_RELEASE && due();
 }
 
@@ -144,7 +150,7 @@ int __wrap_madvise(void *addr, size_t size, int advice)
 {
 	bool release = advice == MADV_DONTNEED || advice == MADV_DONTNEED_LOCKED;
 
-	if (release ? release_fails() : request_fails()) {
+	if (release ? release_fails() : commit_fails()) {
 		errno = ENOMEM;
 		return -1;
 	}

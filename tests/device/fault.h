@@ -16,6 +16,7 @@
 enum fault_mode {
 	FAULT_ONCE,    /* the n-th request fails */
 	FAULT_ONWARDS, /* so does every later one, until disarmed */
+	FAULT_COMMIT,  /* the same, but of memory for what is mapped already, and nothing else */
 	FAULT_RELEASE, /* requests are met; giving memory back fails, from the n-th time onwards */
 };
 

@@ -11,10 +11,10 @@
 
 #include "device/device-types.h"
 #include "device/save.h"
-#include "tests/device/fuzz-ops.h"
 #include "tests/image/sink.h"
 #include "tests/lib/check.h"
 #include "tests/lib/content.h"
+#include "tests/lib/replay.h"
 
 #define PAGE  ((size_t)DEVICE_PAGE_SIZE)
 #define PAGES 60

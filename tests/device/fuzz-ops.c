@@ -9,10 +9,10 @@
 #include <string.h>
 
 #include "device/device.h"
-#include "tests/device/fuzz-ops.h"
 #include "tests/lib/check.h"
 #include "tests/lib/content.h"
 #include "tests/lib/model.h"
+#include "tests/lib/replay.h"
 #include "tests/lib/rng.h"
 
 #define PAGE	  DEVICE_PAGE_SIZE

@@ -2,52 +2,21 @@
 /*
  * Description: the operation fuzzer's entry on inputs made from a seed, without libFuzzer.
  *
- * fuzz-replay [FILE...]: on these files instead, such as those in which libFuzzer found something.
+ * fuzz-replay [FILE...]: on these files instead (tests/lib/replay.h).
  */
-#include <inttypes.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include "tests/lib/replay.h"
 
-#include "tests/device/fuzz-ops.h"
-#include "tests/lib/check.h"
-#include "tests/lib/rng.h"
+#define INPUTS 400
 
-#define MAX_INPUT 4096
-#define INPUTS	  400
-
-static void replay_file(const char *name)
+static size_t make(struct rng *rng, uint8_t data[REPLAY_INPUT])
 {
-	static uint8_t data[1 << 20];
-	FILE *file = fopen(name, "rb");
-	size_t size;
+	size_t size = rng_below(rng, REPLAY_INPUT + 1);
 
-	CHECK(file != NULL, "cannot open %s", name);
-	size = fread(data, 1, sizeof(data), file);
-	fclose(file);
-	LLVMFuzzerTestOneInput(data, size);
-	printf("%s: %zu bytes\n", name, size);
-}
-
-static void replay_made(void)
-{
-	uint8_t data[MAX_INPUT];
-	struct rng rng = rng_make(test_seed(0));
-	uint64_t inputs = test_ops(INPUTS);
-
-	for (uint64_t i = 0; i < inputs; i++) {
-		size_t size = rng_below(&rng, sizeof(data) + 1);
-
-		rng_bytes(&rng, data, size);
-		LLVMFuzzerTestOneInput(data, size);
-	}
-	printf("%" PRIu64 " inputs\n", inputs);
+	rng_bytes(rng, data, size);
+	return size;
 }
 
 int main(int argc, char **argv)
 {
-	for (int i = 1; i < argc; i++)
-		replay_file(argv[i]);
-	if (argc == 1)
-		replay_made();
-	return EXIT_SUCCESS;
+	return replay(argc, argv, INPUTS, make);
 }

@@ -15,9 +15,9 @@
 
 #include "common/os.h"
 #include "device/store.h"
-#include "tests/device/fuzz-ops.h"
 #include "tests/lib/check.h"
 #include "tests/lib/content.h"
+#include "tests/lib/replay.h"
 #include "tests/lib/rng.h"
 #include "tests/lib/trainer.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Description: a reserve of single pages: all of it serves writes when the kernel gives no memory,
- * and what it was used for is put right once there is memory again.
+ * and what it was used for is put right once there is memory again. What is stored is served without it.
  */
 #include <errno.h>
 #include <semaphore.h>
@@ -10,7 +10,7 @@
 #include "allocator/worker.h"
 #include "device/device-types.h"
 #include "tests/device/fault.h"
-#include "tests/device/fixture.h"
+#include "tests/device/store.h"
 
 #define RESERVE	     64 /* pages */
 #define HOLES	     60 /* what is spare beyond the reserve is not worth giving back */
@@ -224,6 +224,63 @@ static void test_mover_lowers(void **state)
 	device_end(device);
 }
 
+/* What is stored is served, though the reserve cannot be filled; the keeper asks again. */
+static void test_starts_unfilled(void **state)
+{
+	struct plain_store store = store_make(PAGES * PAGE);
+	struct device_options options = store_options(&store, PAGES * PAGE);
+	struct device *device = device_make(&options);
+	uint8_t page[PAGE];
+
+	for (uint64_t k = 0; k < RAW; k++) {
+		make(k, PAGE, page);
+		write_page(device, k, page);
+	}
+	device_free(device);
+
+	options.reserve = RESERVE * PAGE;
+	device = device_make(&options);
+	device->pool->patience = 100;
+	/* One that may look for memory has looked in vain. */
+	fault_arm(FAULT_COMMIT, 1);
+	assert_int_equal(device_start(device), -ENOMEM);
+	assert_true(fault_disarm());
+	assert_int_equal(device_prefault(device), 0);
+	fault_arm(FAULT_COMMIT, 1);
+	assert_int_equal(device_start(device), 0);
+	assert_true(stats_of(device).reserve < RESERVE * PAGE);
+	for (uint64_t k = 0; k < RAW; k++) {
+		make(k, PAGE, page);
+		assert_page(device, k, page);
+	}
+	assert_true(fault_disarm());
+	wait_for_reserve(device);
+	make(RAW, PAGE, page);
+	write_page(device, RAW, page);
+	assert_page(device, RAW, page);
+	device_stop(device);
+	device_end(device);
+	store_end(&store);
+}
+
+/* Nobody needs one that has nothing stored: it is said that there is no memory. */
+static void test_empty_starts_not(void **state)
+{
+	struct device_options options = options_make(PAGES * PAGE);
+	struct device *device;
+
+	options.reserve = RESERVE * PAGE;
+	device = device_make(&options);
+	assert_int_equal(device_prefault(device), 0);
+	fault_arm(FAULT_COMMIT, 1);
+	assert_int_equal(device_start(device), -ENOMEM);
+	assert_true(fault_disarm());
+	assert_int_equal(device_start(device), 0);
+	assert_int_equal(stats_of(device).reserve, RESERVE * PAGE);
+	device_stop(device);
+	device_end(device);
+}
+
 /* A zspage whose first pages get no memory does not lose that of the others. */
 static void test_failure_keeps_spare(void **state)
 {
@@ -265,6 +322,8 @@ int main(void)
 		cmocka_unit_test(test_all_classes_share),
 		cmocka_unit_test(test_waits_for_keeper),
 		cmocka_unit_test(test_mover_lowers),
+		cmocka_unit_test(test_starts_unfilled),
+		cmocka_unit_test(test_empty_starts_not),
 		cmocka_unit_test(test_failure_keeps_spare),
 	};
 

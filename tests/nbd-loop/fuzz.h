@@ -7,7 +7,7 @@
 #include <stdint.h>
 #include <string.h>
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+#include "tests/lib/replay.h"
 
 struct input {
 	const uint8_t *data;
