@@ -182,27 +182,17 @@ static int restore(struct ctl_device *device, struct control_client *client, str
 {
 	struct hold hold;
 	struct transfer t = {
-		.client = client, .command = "restore", .arguments = arguments, .hold = &hold};
-	char *what = NULL;
-	int index, status;
+		.command = "restore",
+		.arguments = arguments,
+		.hold = &hold,
+		.total = source->size,
+	};
+	int status = transfer_begin(&t, device, client, "restoring", NULL);
 
-	ctl_device_query(device, client);
-	if (device->error < 0) {
-		control_close(client);
-		return ctl_device_failed(device, device->error, device->why);
-	}
-	t.total = source->size;
-	if (asprintf(&what, "%s: restoring", device->name) < 0)
-		what = NULL;
-	t.what = what ? what : device->name;
-	status = hold_find(device, device->stat, &index);
-	if (status == CTL_OK)
-		status = hold_begin(&hold, device->name, index, NULL);
 	if (status == CTL_OK) {
 		status = transfer(&t, device, source);
 		hold_end(&hold, false);
 	}
-	free(what);
 	transfer_free(&t);
 	return status;
 }

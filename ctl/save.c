@@ -4,8 +4,10 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <json-c/json.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,14 +15,24 @@
 #include "ctl/size.h"
 #include "ctl/transfer.h"
 
-/* Where it is written: a file beside the one that is meant, until it is complete. */
+/*
+ * Where it is written until it is complete: a file without a name, which goes with this process whatever it
+ * dies of, or, where the file system has none such, one beside the file that is meant.
+ */
 struct target {
 	const char *given; /* as it was; "-": standard output */
 	char *path;	   /* what is replaced at the end; NULL: nothing */
-	char *temporary;
-	char *place; /* the directory of these, or "/dev/stdout" */
+	char *temporary;   /* beside it */
+	char *place;	   /* the directory of these, or "/dev/stdout" */
 	int fd;
+	bool named; /* it is the temporary one */
 };
+
+/* By which a file without a name can be given one; 32 bytes. */
+#define OWN_FD	      "/proc/self/fd/%d"
+
+#define TEMPORARY     "XXXXXX" /* as mkostemp() wants it */
+#define TEMPORARY_LEN strlen(TEMPORARY)
 
 static bool is_stdout(const struct target *target)
 {
@@ -57,7 +69,7 @@ static int init_paths(struct target *target)
 
 	target->place =
 		slash ? strndup(target->path, (size_t)(slash - target->path) + 1) : strdup(".");
-	if (asprintf(&target->temporary, "%s.XXXXXX", target->path) < 0)
+	if (asprintf(&target->temporary, "%s." TEMPORARY, target->path) < 0)
 		target->temporary = NULL;
 	return target->place && target->temporary ? CTL_OK : fail(target, ENOMEM);
 }
@@ -85,13 +97,48 @@ static int target_init(struct target *target, const char *given)
 	return init_paths(target);
 }
 
+/* Mode 0600: it is the content of a disk. A negative errno: there is none without a name. */
+static int open_unnamed(struct target *target)
+{
+	char own[32];
+
+	target->fd = open(target->place, O_TMPFILE | O_WRONLY | O_CLOEXEC, 0600);
+	if (target->fd < 0)
+		return -errno;
+	snprintf(own, sizeof(own), OWN_FD, target->fd);
+	if (access(own, F_OK) == 0)
+		return 0;
+	close(target->fd);
+	return -ENOENT;
+}
+
 static int target_open(struct target *target)
 {
-	if (is_stdout(target))
+	if (is_stdout(target) || open_unnamed(target) == 0)
 		return CTL_OK;
-	/* Mode 0600: it is the content of a disk. */
 	target->fd = mkostemp(target->temporary, O_CLOEXEC);
-	return target->fd < 0 ? fail(target, errno) : CTL_OK;
+	target->named = target->fd >= 0;
+	return target->named ? CTL_OK : fail(target, errno);
+}
+
+/* Give it the temporary name, by which it can replace another file; that takes no time. */
+static int name_it(struct target *target)
+{
+	char *end = target->temporary + strlen(target->temporary) - TEMPORARY_LEN;
+	char own[32];
+	uint32_t number;
+
+	snprintf(own, sizeof(own), OWN_FD, target->fd);
+	do {
+		if (getrandom(&number, sizeof(number), 0) != sizeof(number))
+			return -errno;
+		snprintf(end, TEMPORARY_LEN + 1, "%06" PRIx32, number & 0xffffff);
+		if (linkat(AT_FDCWD, own, AT_FDCWD, target->temporary, AT_SYMLINK_FOLLOW) == 0) {
+			target->named = true;
+			return 0;
+		}
+	} while (errno == EEXIST);
+	return -errno;
 }
 
 /* Have the directory's entry on the disk, as far as its file system can. */
@@ -114,13 +161,18 @@ static int target_close(struct target *target, bool complete)
 		return status;
 	if (complete && fsync(target->fd) < 0)
 		status = fail(target, errno);
+	if (status == CTL_OK && !target->named) {
+		int r = name_it(target);
+
+		status = r < 0 ? fail(target, -r) : CTL_OK;
+	}
 	if (close(target->fd) < 0 && status == CTL_OK)
 		status = fail(target, errno);
 	if (status == CTL_OK && rename(target->temporary, target->path) < 0)
 		status = fail(target, errno);
 	if (status == CTL_OK)
 		sync_directory(target->place);
-	else
+	else if (target->named)
 		unlink(target->temporary);
 	return status;
 }
@@ -179,29 +231,16 @@ static int transfer(struct transfer *t, const struct ctl_device *device, struct 
 static int save(struct ctl_device *device, struct control_client *client, struct target *target)
 {
 	struct hold hold;
-	struct transfer t = {.client = client, .command = "save", .hold = &hold};
-	char *what = NULL;
-	int index, status;
+	struct transfer t = {.command = "save", .hold = &hold};
+	int status = transfer_begin(&t, device, client, "saving", target->place);
 
-	ctl_device_query(device, client);
-	if (device->error < 0) {
-		control_close(client);
-		return ctl_device_failed(device, device->error, device->why);
-	}
-	t.total = ctl_stat_counter(device->stat, "payload");
-	if (asprintf(&what, "%s: saving", device->name) < 0)
-		what = NULL;
-	t.what = what ? what : device->name;
-	status = hold_find(device, device->stat, &index);
-	if (status == CTL_OK)
-		status = hold_begin(&hold, device->name, index, target->place);
 	if (status == CTL_OK) {
+		t.total = ctl_stat_counter(device->stat, "payload");
 		status = target_open(target);
 		if (status == CTL_OK)
 			status = transfer(&t, device, target);
 		hold_end(&hold, false);
 	}
-	free(what);
 	transfer_free(&t);
 	return status;
 }

@@ -6,6 +6,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -203,6 +204,24 @@ static void join(struct transfer *t, pthread_t thread)
 	}
 }
 
+int transfer_begin(struct transfer *t, struct ctl_device *device, struct control_client *client,
+		   const char *doing, const char *place)
+{
+	int index, status;
+
+	t->client = client;
+	ctl_device_query(device, client);
+	if (device->error < 0)
+		return ctl_device_failed(device, device->error, device->why);
+	if (asprintf(&t->what, "%s: %s", device->name, doing) < 0) {
+		t->what = NULL;
+		ctl_complain("%s: %s", device->name, strerror(ENOMEM));
+		return CTL_FAILURE;
+	}
+	status = hold_find(device, device->stat, &index);
+	return status == CTL_OK ? hold_begin(t->hold, device->name, index, place) : status;
+}
+
 void transfer_run(struct transfer *t, int fd, bool saves)
 {
 	struct call call = {.transfer = t};
@@ -241,5 +260,6 @@ void transfer_free(struct transfer *t)
 {
 	json_object_put(t->result);
 	free(t->message);
+	free(t->what);
 	control_close(t->client);
 }

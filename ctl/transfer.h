@@ -17,12 +17,12 @@
 #include "ctl/progress.h"
 
 struct transfer {
-	struct control_client *client;
 	const char *command;
 	struct json_object *arguments; /* borrowed; NULL: none */
-	struct hold *hold;	       /* told that it goes on */
+	struct hold *hold;	       /* an unused one; told that it goes on */
+	struct control_client *client;
 	/* For the line of progress: */
-	const char *what;
+	char *what;
 	uint64_t total; /* bytes, about */
 	struct progress progress;
 	uint64_t bytes;
@@ -43,6 +43,14 @@ void transfer_catch_signals(void);
 
 /* Has one of the signals come? */
 bool transfer_is_interrupted(void);
+
+/*
+ * Look at DEVICE, which CLIENT is connected to and is the transfer's from then on, and keep it still; what is
+ * DOING is shown ("saving"). PLACE: as in hold_begin(). CTL_OK: end the hold, and then, as after an error,
+ * transfer_free(). What is wrong is said.
+ */
+int transfer_begin(struct transfer *transfer, struct ctl_device *device,
+		   struct control_client *client, const char *doing, const char *place);
 
 /* Run the call, with FD the file that is written (SAVES) or read. */
 void transfer_run(struct transfer *transfer, int fd, bool saves);
