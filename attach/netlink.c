@@ -119,12 +119,17 @@ static int put_sockets(struct nl_msg *message, const int *fds, size_t count)
 	return 0;
 }
 
-static int put_request(struct nl_msg *message, const struct attach_request *request)
+static int put_index(struct nl_msg *message, const struct attach_request *request)
+{
+	return nla_put_u32(message, NBD_ATTR_INDEX, (uint32_t)request->index);
+}
+
+static int put_connection(struct nl_msg *message, const struct attach_request *request)
 {
 	int r = 0;
 
 	if (request->index >= 0)
-		r = nla_put_u32(message, NBD_ATTR_INDEX, (uint32_t)request->index);
+		r = put_index(message, request);
 	if (r == 0)
 		r = nla_put_u64(message, NBD_ATTR_SIZE_BYTES, request->size);
 	if (r == 0)
@@ -136,6 +141,15 @@ static int put_request(struct nl_msg *message, const struct attach_request *requ
 		r = nla_put_u64(message, NBD_ATTR_TIMEOUT, request->timeout);
 	if (r == 0)
 		r = nla_put_u64(message, NBD_ATTR_DEAD_CONN_TIMEOUT, request->dead_timeout);
+	if (r == 0)
+		r = nla_put_string(message, NBD_ATTR_BACKEND_IDENTIFIER, request->identifier);
+	return r == 0 ? put_sockets(message, request->fds, request->fd_count) : r;
+}
+
+static int put_reconnection(struct nl_msg *message, const struct attach_request *request)
+{
+	int r = put_index(message, request);
+
 	if (r == 0)
 		r = nla_put_string(message, NBD_ATTR_BACKEND_IDENTIFIER, request->identifier);
 	return r == 0 ? put_sockets(message, request->fds, request->fd_count) : r;
@@ -158,7 +172,12 @@ static int say_kernel(int r, const char *what, int index, char **why)
 			  strerrordesc_np(-r));
 }
 
-int attach_netlink_connect(const struct attach_request *request, int *ret_index, char **why)
+/*
+ * Send COMMAND with what PUT takes of REQUEST, and wait for the kernel's word. WHAT is done, in words.
+ * *ret_index is -1 where the kernel names none.
+ */
+static int order(uint8_t command, int (*put)(struct nl_msg *, const struct attach_request *),
+		 const struct attach_request *request, const char *what, int *ret_index, char **why)
 {
 	struct nl_msg *message;
 	struct link link;
@@ -167,81 +186,48 @@ int attach_netlink_connect(const struct attach_request *request, int *ret_index,
 	r = open_link(&link, why);
 	if (r < 0)
 		return r;
-	message = new_message(&link, NBD_CMD_CONNECT);
-	if (message == NULL || put_request(message, request) < 0) {
+	message = new_message(&link, command);
+	if (message == NULL || put(message, request) < 0) {
 		nlmsg_free(message);
 		r = attach_why(why, -ENOMEM, "netlink: no room for the request");
 	} else {
 		r = transact(&link, message, why);
-		if (r == 0 && link.index < 0)
-			r = attach_why(why, -EPROTO,
-				       "netlink: the kernel attached a device and "
-				       "does not say which");
 	}
-	if (r == 0)
-		*ret_index = link.index;
-	else if (link.error < 0)
-		say_kernel(r, "attaching", request->index, why);
+	if (link.error < 0)
+		say_kernel(r, what, request->index, why);
 	nl_socket_free(link.sock);
+	*ret_index = link.index;
 	return r;
 }
 
-/*
- * Send MESSAGE, as transact() does, of what is done to device INDEX. PUT: what could not be put into it, 0
- * if all could; MESSAGE may be NULL then.
- */
-static int order(struct link *link, struct nl_msg *message, int put, const char *what, int index,
-		 char **why)
+int attach_netlink_connect(const struct attach_request *request, int *ret_index, char **why)
 {
-	int r;
+	int index, r = order(NBD_CMD_CONNECT, put_connection, request, "attaching", &index, why);
 
-	if (message == NULL || put < 0) {
-		nlmsg_free(message);
-		return attach_why(why, -ENOMEM, "netlink: no room for the request");
-	}
-	r = transact(link, message, why);
-	if (link->error < 0)
-		say_kernel(r, what, index, why);
+	if (r == 0 && index < 0)
+		r = attach_why(why, -EPROTO,
+			       "netlink: the kernel attached a device and does not say which");
+	if (r == 0)
+		*ret_index = index;
 	return r;
 }
 
 int attach_netlink_disconnect(int index, char **why)
 {
-	struct nl_msg *message;
-	struct link link;
-	int r;
+	const struct attach_request request = {.index = index};
 
-	r = open_link(&link, why);
-	if (r < 0)
-		return r;
-	message = new_message(&link, NBD_CMD_DISCONNECT);
-	r = message ? nla_put_u32(message, NBD_ATTR_INDEX, (uint32_t)index) : 0;
-	r = order(&link, message, r, "detaching", index, why);
-	nl_socket_free(link.sock);
-	return r;
-}
-
-static int put_reconnection(struct nl_msg *message, int index, const char *identifier, int socket)
-{
-	int r = nla_put_u32(message, NBD_ATTR_INDEX, (uint32_t)index);
-
-	if (r == 0)
-		r = nla_put_string(message, NBD_ATTR_BACKEND_IDENTIFIER, identifier);
-	return r == 0 ? put_sockets(message, &socket, 1) : r;
+	return order(NBD_CMD_DISCONNECT, put_index, &request, "detaching", &index, why);
 }
 
 int attach_netlink_reconnect(int index, const char *identifier, int socket, char **why)
 {
-	struct nl_msg *message;
-	struct link link;
-	int r;
+	const struct attach_request request = {
+		.index = index,
+		.identifier = identifier,
+		.fds = &socket,
+		.fd_count = 1,
+	};
 
-	r = open_link(&link, why);
-	if (r < 0)
-		return r;
-	message = new_message(&link, NBD_CMD_RECONFIGURE);
-	r = message ? put_reconnection(message, index, identifier, socket) : 0;
-	r = order(&link, message, r, "connecting anew", index, why);
-	nl_socket_free(link.sock);
-	return r;
+	return order(NBD_CMD_RECONFIGURE, put_reconnection, &request, "connecting anew", &index,
+		     why);
 }
