@@ -63,6 +63,18 @@
  *	"recover: cells rebuilt"	all zspages are; slots that a cell belongs to are locked
  *	"recover: slots settled"	locks are cleared again
  *	"recover: complete"		the generation is counted up
+ *
+ * And of what zcramd does with servers, which the next zcramd comes to, and not the next server:
+ *
+ *	"succession: started"		a new server has been started, that waits
+ *	"succession: ready"		it says so; the old one has not been asked for anything
+ *	"call: sent"			a server has been asked for something: to hand over, too
+ *	"succession: handed over"	the old one has answered
+ *	"succession: serves"		the new one does
+ *	"succession: old ended"
+ *	"renewal: given"		the kernel has a new connection, that no server knows of
+ *	"adoption: server found"	it has said by what numbers it has its connections
+ *	"adoption: taken"		they are ours too
  */
 #ifndef ZCRAM_STEP_H
 #define ZCRAM_STEP_H

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 
+#include "common/step.h"
 #include "control/client.h"
 #include "control/protocol.h"
 
@@ -50,6 +51,7 @@ int call(struct loop *loop, const char *path, pid_t peer, const char *command, u
 		return r;
 	r = peer == 0 || control_peer(client) == peer ? control_send(client, command, NULL)
 						      : -ECONNREFUSED;
+	STEP("call: sent");
 	if (r == 0)
 		r = await(loop, control_fd(client), usec);
 	if (r == 0)

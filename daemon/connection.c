@@ -154,6 +154,20 @@ int connections_open(struct connections *connections, unsigned int count, char *
 	return r;
 }
 
+int connections_probe(char **why)
+{
+	struct connections connections;
+	int r = connections_open(&connections, 1, why);
+
+	connections_close(&connections);
+	return r;
+}
+
+bool connections_are_refused(int r)
+{
+	return r == -EPERM || r == -ENOSYS;
+}
+
 static int get(int pidfd, int number)
 {
 	int fd = (int)syscall(SYS_pidfd_getfd, pidfd, number, 0);
@@ -194,8 +208,7 @@ int connections_adopt(struct connections *connections, int pidfd,
 	return r;
 }
 
-/* Whoever was to have the other end has not taken it. */
-static bool is_hung_up(const struct connection *c)
+bool connection_is_dead(const struct connection *c)
 {
 	struct pollfd fd = {.fd = c->server, .events = POLLIN};
 
@@ -211,7 +224,7 @@ static int give(struct connection *c, int index, const char *identifier, char **
 		return r;
 	/* The kernel does not say whether it has taken it. */
 	close_one(&c->client);
-	if (!is_hung_up(c))
+	if (!connection_is_dead(c))
 		return 1;
 	close_one(&c->server);
 	r = make_sockets(c);
@@ -257,16 +270,40 @@ int connections_give(struct connections *connections, int index, const char *ide
 	return 0;
 }
 
+int connections_renew(struct connections *connections, unsigned int i, int index,
+		      const char *identifier, char **why)
+{
+	struct connections one = {.count = 1};
+	int r = open_connection(&one.at[0], why);
+
+	if (r < 0)
+		return r;
+	connection_shut_down(&connections->at[i]);
+	r = connections_give(&one, index, identifier, why);
+	if (r < 0) {
+		connections_close(&one);
+		return r;
+	}
+	close_connection(&connections->at[i]);
+	connections->at[i] = one.at[0];
+	return 0;
+}
+
 void connections_close_clients(struct connections *connections)
 {
 	for (unsigned int i = 0; i < connections->count; i++)
 		close_one(&connections->at[i].client);
 }
 
+void connection_shut_down(const struct connection *c)
+{
+	shutdown(c->server, SHUT_RDWR);
+}
+
 void connections_shut_down(const struct connections *connections)
 {
 	for (unsigned int i = 0; i < connections->count; i++)
-		shutdown(connections->at[i].server, SHUT_RDWR);
+		connection_shut_down(&connections->at[i]);
 }
 
 void connections_close(struct connections *connections)

@@ -9,6 +9,7 @@
 #ifndef ZCRAM_DAEMON_CONNECTION_H
 #define ZCRAM_DAEMON_CONNECTION_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "config/conf.h"
@@ -36,6 +37,12 @@ struct connection_numbers {
  */
 int connections_open(struct connections *connections, unsigned int count, char **why);
 
+/* Could they be made? As connections_open(), but nothing is left. */
+int connections_probe(char **why);
+
+/* Is it an error of these two that says that there are none here, whoever asks again? */
+bool connections_are_refused(int r);
+
 /* Take those of the living server of PIDFD. A negative errno, and *why. */
 int connections_adopt(struct connections *connections, int pidfd,
 		      const struct connection_numbers *numbers, unsigned int count, char **why);
@@ -48,10 +55,21 @@ int connections_adopt(struct connections *connections, int pidfd,
 int connections_give(struct connections *connections, int index, const char *identifier,
 		     char **why);
 
+/*
+ * The same for connection I alone, of which the kernel is to see that it is dead; no server knows of the
+ * new one yet. On an error it stays as it is. *why as above.
+ */
+int connections_renew(struct connections *connections, unsigned int i, int index,
+		      const char *identifier, char **why);
+
+/* Has it been shut down, at whichever end? */
+bool connection_is_dead(const struct connection *connection);
+
 /* The kernel has its ends: close ours. */
 void connections_close_clients(struct connections *connections);
 
-/* Have the kernel see that they are dead. */
+/* Have the kernel see that it is dead; that all are. */
+void connection_shut_down(const struct connection *connection);
 void connections_shut_down(const struct connections *connections);
 
 void connections_close(struct connections *connections);

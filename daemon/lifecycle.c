@@ -89,6 +89,21 @@ static int start_survey(void *context, char **why)
 	return survey(context, why);
 }
 
+/*
+ * In the place of those that have gone with an earlier zcramd and its server. Before there is a server: what
+ * the kernel does not take at once it is given anew, and the server is to have what was taken.
+ */
+static int give_connections(struct zcramd *z, char **why)
+{
+	int r = connections_open(&z->connections, zcramd_connections(z), why);
+
+	if (r == 0)
+		r = connections_give(&z->connections, z->index, z->identifier, why);
+	if (r < 0)
+		connections_close(&z->connections);
+	return r;
+}
+
 static int start_connections(void *context, char **why)
 {
 	struct zcramd *z = context;
@@ -96,8 +111,10 @@ static int start_connections(void *context, char **why)
 
 	if (z->found == FOUND_SERVER || !z->looped)
 		return 0;
+	if (z->found == FOUND_POOL)
+		return give_connections(z, why);
 	r = connections_open(&z->connections, zcramd_connections(z), why);
-	if ((r != -EPERM && r != -ENOSYS) || z->found == FOUND_POOL)
+	if (!connections_are_refused(r))
 		return r;
 	report(LOG_WARNING,
 	       "%s: nbdkit serves, and if it dies what it holds is lost: see "
@@ -194,16 +211,8 @@ static int start_attach(void *context, char **why)
 	struct zcramd *z = context;
 	int r;
 
-	switch (z->found) {
-	case FOUND_SERVER:
+	if (z->found != FOUND_NOTHING)
 		return 0;
-	case FOUND_POOL:
-		r = connections_give(&z->connections, z->index, z->identifier, why);
-		z->revive.width = z->connections.count;
-		return r;
-	default:
-		break;
-	}
 	r = attach(z, why);
 	if (r < 0)
 		return r;

@@ -165,13 +165,16 @@ static bool serve(struct zcramd *z)
 	       z->device->mount_point ? ", mounted" : "");
 	if (z->device->swap)
 		protect_advise(NULL);
-	report_notify("READY=1\nSTATUS=%s is served as %s", z->device->name, z->path);
+	/* Who waits for this may ask for an upgrade at once. */
 	upgrade_look(z);
+	report_notify("READY=1\nSTATUS=%s is served as %s", z->device->name, z->path);
+	renew_look(z);
 	while (z->loop.stops == 0 && !z->lost && !z->revive.failing) {
 		if (may_leave(z))
 			return true;
 		loop_turn(&z->loop, UINT64_MAX);
 		upgrade_look(z);
+		renew_look(z);
 		if (z->loop.reloads > 0 && !z->lost && z->server->serves) {
 			z->loop.reloads = 0;
 			zcramd_reload(z);

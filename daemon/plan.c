@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "common/util.h"
 #include "daemon/zcramd.h"
@@ -178,7 +179,34 @@ static void print_use(const struct conf_device *device)
 		       *device->options ? device->options : "defaults", device->mount_point);
 }
 
-int zcramd_print_plan(const struct zcramd *z)
+/* As it would come out, which for root may be otherwise than for us. */
+static void choose_server(struct zcramd *z)
+{
+	char *why = NULL;
+	int r;
+
+	if (!z->looped) {
+		printf("served by nbdkit, the server that is set: if it dies what it holds is "
+		       "lost\n");
+		return;
+	}
+	r = connections_probe(&why);
+	if (r == 0) {
+		printf("served by zcram-server: the kernel gives it an io_uring\n");
+	} else if (geteuid() != 0 || !connections_are_refused(r)) {
+		printf("served by zcram-server, or by nbdkit, if root is given no io_uring either: "
+		       "%s\n",
+		       why ? why : strerror(-r));
+	} else {
+		printf("served by nbdkit: %s: see kernel.io_uring_disabled: if it dies what it "
+		       "holds is lost\n",
+		       why ? why : strerror(-r));
+		z->looped = false;
+	}
+	free(why);
+}
+
+int zcramd_print_plan(struct zcramd *z)
 {
 	char **argv;
 	int r;
@@ -187,6 +215,7 @@ int zcramd_print_plan(const struct zcramd *z)
 		printf("nothing: %s\n", z->device->why_not);
 		return 0;
 	}
+	choose_server(z);
 	r = zcramd_server_argv(z, false, &argv);
 	if (r < 0)
 		return r;

@@ -109,10 +109,13 @@ static int begin_connections(struct zcramd *z, char **why)
 {
 	int r;
 
+	renew_forget(z);
 	connections_shut_down(&z->connections);
 	connections_close(&z->connections);
 	r = connections_open(&z->connections, z->revive.width, why);
-	return r < 0 ? r : connections_give(&z->connections, z->index, z->identifier, why);
+	if (r == 0)
+		r = connections_give(&z->connections, z->index, z->identifier, why);
+	return r < 0 ? r : renew_watch(z);
 }
 
 static int launch(struct zcramd *z)
@@ -244,12 +247,16 @@ int revive_watch(struct zcramd *z)
 		return r;
 	sd_event_source_set_enabled(z->revive.timer, SD_EVENT_OFF);
 	revive_follow(z);
-	return 0;
+	r = renew_watch(z);
+	if (r < 0)
+		revive_end(z);
+	return r;
 }
 
 void revive_end(struct zcramd *z)
 {
 	z->revive.timer = sd_event_source_disable_unref(z->revive.timer);
+	renew_forget(z);
 	z->server->child.on_exit = NULL;
 	z->server->on_serving = NULL;
 }

@@ -5,12 +5,15 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
+#include "common/step.h"
 #include "daemon/call.h"
 #include "daemon/report.h"
 #include "daemon/why.h"
@@ -81,6 +84,7 @@ static int start_next(struct succession *s, char **why)
 
 	if (r < 0)
 		return say_why(why, r, "%s: cannot be run: %s", s->line->argv[0], strerror(-r));
+	STEP("succession: started");
 	s->log->awaited = READY_LINE;
 	s->log->seen = false;
 	return await_ready(s, why);
@@ -131,8 +135,10 @@ static int await_service(struct succession *s, uint64_t since, char **why)
 		loop_turn(s->loop, UINT64_MAX);
 	if (s->next->serves)
 		s->pause = s->next->since - since;
+	STEP("succession: serves");
 	/* It has given up all that it had. */
 	await_exit(&s->server->child, s->loop, EXIT_TIMEOUT);
+	STEP("succession: old ended");
 	/* The words of the dead are the caller's to say. */
 	s->log->on_line = NULL;
 	if (!s->next->child.running)
@@ -148,12 +154,14 @@ static int take_over(struct succession *s, char **why)
 	int r;
 
 	r = start_next(s, why);
+	STEP("succession: ready");
 	since = loop_now();
 	/* What the new one says now may stand in the log when it serves. */
 	sd_event_source_set_enabled(s->log->source, SD_EVENT_OFF);
 	s->died = !s->server->child.running;
 	if (r == 0 && !s->died)
 		r = hand_over(s, why);
+	STEP("succession: handed over");
 	return r < 0 ? r : await_service(s, since, why);
 }
 
@@ -234,6 +242,29 @@ static bool waits_for(pid_t pid, const char *pool)
 	       has_pool(arguments, (size_t)len + 1, pool);
 }
 
+/*
+ * Whoever waits for POOL by the number PID, and has perhaps just got it: another server can have it only
+ * when this one is dead, and would take a pool in use for a fault of its own.
+ */
+static void end_waiting(pid_t pid, const char *pool)
+{
+	struct pollfd death = {.events = POLLIN};
+
+	/* First: what is found then is said of the one that it stands for. */
+	death.fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (death.fd < 0)
+		return;
+	if (waits_for(pid, pool)) {
+		report(LOG_NOTICE,
+		       "pid %d was started by an earlier zcramd to go on for the server: it is "
+		       "ended",
+		       (int)pid);
+		syscall(SYS_pidfd_send_signal, death.fd, SIGKILL, NULL, 0);
+		poll(&death, 1, EXIT_TIMEOUT / 1000);
+	}
+	close(death.fd);
+}
+
 void successor_clear(const char *pool, pid_t server)
 {
 	DIR *processes = opendir("/proc");
@@ -242,13 +273,8 @@ void successor_clear(const char *pool, pid_t server)
 	while (processes != NULL && (entry = readdir(processes)) != NULL) {
 		pid_t pid = isdigit((unsigned char)*entry->d_name) ? (pid_t)atoi(entry->d_name) : 0;
 
-		if (pid <= 0 || pid == server || !waits_for(pid, pool))
-			continue;
-		report(LOG_NOTICE,
-		       "pid %d was started by an earlier zcramd to go on for the server: it is "
-		       "ended",
-		       (int)pid);
-		kill(pid, SIGKILL);
+		if (pid > 0 && pid != server)
+			end_waiting(pid, pool);
 	}
 	if (processes != NULL)
 		closedir(processes);

@@ -56,8 +56,8 @@ enum successor_end {
 enum successor_end successor_start(struct succession *succession, char **ret_why);
 
 /*
- * End what an earlier zcramd has left waiting for POOL, but not SERVER, which has it, or 0. Before
- * the next server is started.
+ * End what an earlier zcramd has left waiting for POOL, but not SERVER, which has it, or 0, and wait for
+ * its death. Before the next server is started.
  */
 void successor_clear(const char *pool, pid_t server);
 

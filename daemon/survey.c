@@ -2,6 +2,7 @@
 #include "daemon/survey.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +10,7 @@
 #include <unistd.h>
 
 #include "attach/attach.h"
+#include "common/step.h"
 #include "daemon/ask.h"
 #include "daemon/pool.h"
 #include "daemon/report.h"
@@ -18,6 +20,7 @@
 
 /* A server that was just being started when zcramd died has to recover its pool first. */
 #define SERVING_TIMEOUT (120 * USEC_PER_SEC)
+#define ENDING_MS	1000
 #define PAUSE		(USEC_PER_SEC / 20)
 
 /* Wait until it answers, also when we are to stop: then it is to be stopped in order. -ESRCH: it is dead. */
@@ -28,10 +31,8 @@ static int find_server(struct zcramd *z, struct ask_server *server, char **why)
 
 	while (server_is_alive(&z->rundir)) {
 		r = ask_server(&z->rundir, server);
-		if (r == 0) {
-			successor_clear(z->device->name, server->pid);
+		if (r == 0)
 			return 0;
-		}
 		if (loop_now() >= end)
 			return say_why(why, r,
 				       "the server of an earlier zcramd does not answer on %s: %s",
@@ -62,26 +63,52 @@ static int look_at_use(struct zcramd *z, int index, char **why)
 	return 0;
 }
 
-/* All or nothing. */
+/* A process that ends has no descriptors any more some instants before it is dead. */
+static bool is_ending(int pidfd)
+{
+	struct pollfd death = {.fd = pidfd, .events = POLLIN};
+
+	return poll(&death, 1, ENDING_MS) > 0;
+}
+
+/* The server's connections, and how it is watched. All or nothing; its pidfd is closed, or used. */
+static int take(struct zcramd *z, const struct ask_server *server, int index, char **why)
+{
+	int r = connections_adopt(&z->connections, server->pidfd, server->numbers, server->count,
+				  why);
+
+	if (r == -EBADF && is_ending(server->pidfd))
+		r = -ESRCH;
+	if (r == 0)
+		r = look_at_use(z, index, why);
+	if (r < 0) {
+		close(server->pidfd);
+	} else {
+		r = server_adopt(z->server, &z->loop, &z->rundir, server->pid, server->pidfd);
+		if (r < 0)
+			say_why(why, r, "the server cannot be watched: %s", strerror(-r));
+	}
+	if (r < 0)
+		connections_close(&z->connections);
+	return r;
+}
+
 static int adopt(struct zcramd *z, int index, char **why)
 {
 	struct ask_server server;
 	int r = find_server(z, &server, why);
 
+	STEP("adoption: server found");
+	if (r == 0)
+		r = take(z, &server, index, why);
 	if (r < 0)
 		return r;
-	r = connections_adopt(&z->connections, server.pidfd, server.numbers, server.count, why);
-	if (r == 0)
-		r = look_at_use(z, index, why);
-	if (r < 0) {
-		close(server.pidfd);
-		return r;
-	}
-	r = server_adopt(z->server, &z->loop, &z->rundir, server.pid, server.pidfd);
-	if (r < 0) {
-		connections_close(&z->connections);
-		return say_why(why, r, "the server cannot be watched: %s", strerror(-r));
-	}
+	STEP("adoption: taken");
+	/*
+	 * Not before: the server that was found may be about to hand over to the one that waits, and then
+	 * that has the connections. From here on we have them, whoever dies.
+	 */
+	successor_clear(z->device->name, server.pid);
 	z->found = FOUND_SERVER;
 	z->looped = server.count > 0;
 	set_index(z, index);
@@ -98,6 +125,7 @@ static int end_server(struct zcramd *z, char **why)
 
 	if (r < 0)
 		return r;
+	successor_clear(z->device->name, server.pid);
 	r = server_adopt(z->server, &z->loop, &z->rundir, server.pid, server.pidfd);
 	if (r < 0)
 		return say_why(why, r, "the server of an earlier zcramd: %s", strerror(-r));

@@ -30,7 +30,8 @@ static int on_upgrade(void *opaque, const char **ret_why)
 {
 	struct zcramd *z = opaque;
 
-	if (z->upgrade.asked) {
+	/* Or one that nobody has asked for: renew.h. */
+	if (z->upgrade.asked || z->status.state == STATUS_UPGRADING) {
 		*ret_why = "one is under way";
 		return -EBUSY;
 	}
@@ -221,7 +222,7 @@ static void run(struct zcramd *z, char **argv)
 	}
 }
 
-static void upgrade(struct zcramd *z)
+void upgrade_now(struct zcramd *z)
 {
 	char **argv;
 
@@ -276,7 +277,7 @@ void upgrade_look(struct zcramd *z)
 	if (z->upgrade.unsaid != NULL)
 		say_unsaid(z);
 	if (z->upgrade.asked && z->loop.stops == 0)
-		upgrade(z);
+		upgrade_now(z);
 }
 
 void upgrade_stop(struct zcramd *z)

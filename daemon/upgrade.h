@@ -31,6 +31,9 @@ void upgrade_end(struct zcramd *z);
 /* In use as it should be, and after each event: do what is asked for, if a server serves. */
 void upgrade_look(struct zcramd *z);
 
+/* Do it at once, while the server serves, whoever has asked for it. */
+void upgrade_now(struct zcramd *z);
+
 /* The device is to be taken out of use: what was asked for is not done any more. */
 void upgrade_stop(struct zcramd *z);
 

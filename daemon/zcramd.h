@@ -15,6 +15,7 @@
 #include "daemon/connection.h"
 #include "daemon/loop.h"
 #include "daemon/output.h"
+#include "daemon/renew.h"
 #include "daemon/revive.h"
 #include "daemon/rundir.h"
 #include "daemon/server.h"
@@ -45,6 +46,7 @@ struct zcramd {
 	struct server servers[2];
 	struct server *server; /* the one of them that serves; the other is for its successor */
 	struct revive revive;
+	struct renew renew;
 	struct status status;
 	struct upgrade upgrade;
 	enum found found;
@@ -66,8 +68,8 @@ unsigned int zcramd_threads(const struct zcramd *z);
 int zcramd_server_argv(const struct zcramd *z, bool again, char ***ret_argv);
 void zcramd_free_argv(char **argv);
 
-/* Print what would be done. 0, or -ENOMEM. */
-int zcramd_print_plan(const struct zcramd *z);
+/* Print what would be done, and by which server; the kernel is asked for an io_uring. 0, or -ENOMEM. */
+int zcramd_print_plan(struct zcramd *z);
 
 /* Is the device still attached, and to us? Somebody may have detached it, and attached something else. */
 bool zcramd_is_ours(const struct zcramd *z);

@@ -282,6 +282,7 @@ static void test_new_fails(void **state)
 static void test_clear(void **state)
 {
 	struct keeper_server waiting;
+	siginfo_t info = {0};
 	char control[128];
 
 	snprintf(control, sizeof(control), "control=%s", z.dir.files[RUNDIR_CONTROL]);
@@ -290,6 +291,9 @@ static void test_clear(void **state)
 	successor_clear("another-pool", z.server->child.pid);
 	assert_int_equal(kill(waiting.pid, 0), 0);
 	successor_clear(keeper.pool, z.server->child.pid);
+	/* It is dead by now. */
+	assert_int_equal(waitid(P_PID, (id_t)waiting.pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+	assert_int_equal(info.si_pid, waiting.pid);
 	assert_int_equal(WTERMSIG(keeper_end(&waiting, 0)), SIGKILL);
 	/* One that has taken over was started in the same way, and is not waiting any more. */
 	assert_followed(z.server->child.pid, false);
