@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -219,6 +220,17 @@ static bool has_pool(const char *arguments, size_t len, const char *pool)
 	return has_argument(arguments, len, wanted, wanted_len);
 }
 
+/* A pool's name means another in a container's namespace, whose processes we may see. */
+static bool has_our_pools(pid_t pid)
+{
+	struct stat its, ours;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/%d/ns/ipc", (int)pid);
+	return stat(path, &its) == 0 && stat("/proc/self/ns/ipc", &ours) == 0 &&
+	       its.st_ino == ours.st_ino && its.st_dev == ours.st_dev;
+}
+
 /* Does process PID wait for POOL? */
 static bool waits_for(pid_t pid, const char *pool)
 {
@@ -239,7 +251,7 @@ static bool waits_for(pid_t pid, const char *pool)
 	name = strrchr(arguments, '/');
 	return strcmp(name ? name + 1 : arguments, "zcram-server") == 0 &&
 	       has_argument(arguments, (size_t)len + 1, "--wait", sizeof("--wait")) &&
-	       has_pool(arguments, (size_t)len + 1, pool);
+	       has_pool(arguments, (size_t)len + 1, pool) && has_our_pools(pid);
 }
 
 /*

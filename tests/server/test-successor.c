@@ -4,6 +4,7 @@
  * old one serves, or the new one, or it is said that there is none; and nothing that was written is lost.
  */
 #include <errno.h>
+#include <sched.h>
 
 #include "daemon/report.h"
 #include "tests/server/fixture.h"
@@ -278,6 +279,22 @@ static void test_new_fails(void **state)
 	assert_none(what, why, "--pidfile=/nonexistent/pid: it cannot be written");
 }
 
+/* In a namespace where the pool's name is another pool's. */
+static void clear_elsewhere(pid_t server)
+{
+	pid_t pid = fork();
+	int status;
+
+	assert_true(pid >= 0);
+	if (pid == 0) {
+		if (unshare(CLONE_NEWIPC) == 0)
+			successor_clear(keeper.pool, server);
+		_exit(0);
+	}
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+}
+
 /* Left behind by a zcramd that was killed. */
 static void test_clear(void **state)
 {
@@ -290,6 +307,9 @@ static void test_clear(void **state)
 	assert_true(keeper_await_line(&waiting, "zcram-server: ready to take over"));
 	successor_clear("another-pool", z.server->child.pid);
 	assert_int_equal(kill(waiting.pid, 0), 0);
+	clear_elsewhere(z.server->child.pid);
+	assert_int_equal(waitid(P_PID, (id_t)waiting.pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
+	assert_int_equal(info.si_pid, 0);
 	successor_clear(keeper.pool, z.server->child.pid);
 	/* It is dead by now. */
 	assert_int_equal(waitid(P_PID, (id_t)waiting.pid, &info, WEXITED | WNOHANG | WNOWAIT), 0);
