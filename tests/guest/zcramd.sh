@@ -90,6 +90,14 @@ push_out() {
 	done
 }
 
+# Go on swapping it out, a little at a time, until it ends. What it touches comes back, and stays otherwise.
+press() {
+	while [ -e "/proc/$load/stat" ]; do
+		echo 1M >/sys/fs/cgroup/squeezed/memory.reclaim || true
+		sleep 0.2
+	done 2>/dev/null &
+}
+
 # Have reads of the device measured from now on.
 start_probe() {
 	rm -f "$dir/probe"

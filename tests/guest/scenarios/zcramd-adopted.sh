@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Description: zcramd is killed again and again while a program that checks its memory is swapped: I/O goes
 # on meanwhile, and each next one takes over what serves, by the same process; then all works as
-# ever: reload, a kill of the server, leaving on SIGUSR2, stop.
+# ever: reload, a kill of the server, leaving on SIGUSR2, stop. And both are killed at once.
 # zcramd-adopted.sh [KILLS [SEED]]
 # Memory: 256
 # Limit: 590
+# The kernel may say: block nbd0
 # Kernels: 6.12
 # shellcheck source=SCRIPTDIR/../lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -67,6 +68,26 @@ await_swapping 200
 kill_server
 stop_probe
 kernel_silent
+end_load
+stop_zcramd
+nothing_left
+
+# Both die at once. Those that start the next zcramd must not be in that swap: only the load is. Requests that
+# were under way are sent again when the kernel's time for them is over.
+conf '[zcram0]' 'zram-size = 256'
+start
+squeezed swapload 24 2 60000 "$seed" &
+load=$!
+push_out 5000
+press
+kill -KILL "$zcramd" "$server"
+ends 137
+start
+logged 'has lost its server with an earlier zcramd'
+await_swapping 500
+kill_server
+kill_zcramd KILL 137
+await_swapping 500
 end_load
 stop_zcramd
 nothing_left
