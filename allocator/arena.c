@@ -68,7 +68,7 @@ int arena_init(struct zs_arena *a, uint64_t max_bytes, uint64_t limit, const str
 		r = reserve(&a->zspages, a->nr_pages * sizeof(*a->zspages));
 	if (r == 0)
 		r = reserve(&a->extents, a->nr_extents * sizeof(*a->extents));
-	if (r == 0)
+	if (r == 0 && !store)
 		r = arena_prepare(a);
 	if (r < 0)
 		arena_destroy(a);
@@ -77,7 +77,7 @@ int arena_init(struct zs_arena *a, uint64_t max_bytes, uint64_t limit, const str
 
 void arena_destroy(struct zs_arena *a)
 {
-	if (a->modest)
+	if (a->watches)
 		headroom_destroy(&a->headroom);
 	unreserve(a->extents, a->nr_extents * sizeof(*a->extents));
 	unreserve(a->zspages, a->nr_pages * sizeof(*a->zspages));

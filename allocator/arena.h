@@ -12,7 +12,7 @@
 
 /*
  * Room for MAX_BYTES of zspages; at most LIMIT bytes of them committed, 0: as many as there are. In
- * STORE, or in private memory: NULL.
+ * STORE, which arena_prepare() is to follow for, or in private memory: NULL.
  */
 int arena_init(struct zs_arena *arena, uint64_t max_bytes, uint64_t limit,
 	       const struct zs_store *store);
@@ -91,6 +91,12 @@ uint64_t arena_fragmented(struct zs_arena *arena);
 
 /* As zs_prefault(), for the arena's tables. */
 int arena_prefault(struct zs_arena *arena);
+
+/* As zs_prefault_ahead(), for the arena's tables. */
+int arena_prefault_ahead(struct zs_arena *arena);
+
+/* Be able to tell what memory the kernel has at hand. Once is enough. */
+void arena_watch(struct zs_arena *arena);
 
 /* Bytes of tables that are committed. Arena lock. */
 uint64_t arena_metadata(const struct zs_arena *arena);

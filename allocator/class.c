@@ -63,13 +63,24 @@ static void find_shorter(struct zs_pool *pool)
 	}
 }
 
-/* The cut for a size: a cut no better than the one of a bigger cell is skipped for that one. */
-static struct cut class_cut(uint32_t size)
+/* The best of each size, in steps: looked for once, for each is asked for again and again. */
+struct cuts {
+	struct cut best[ZS_PAGE_SIZE / ZS_STEP + 1];
+};
+
+static void find_cuts(struct cuts *ret)
 {
-	struct cut cut = best_cut(size);
+	for (uint32_t size = ZS_MIN_CELL; size <= ZS_PAGE_SIZE; size += ZS_STEP)
+		ret->best[size / ZS_STEP] = best_cut(size);
+}
+
+/* The cut for a size: a cut no better than the one of a bigger cell is skipped for that one. */
+static struct cut class_cut(const struct cuts *cuts, uint32_t size)
+{
+	struct cut cut = cuts->best[size / ZS_STEP];
 
 	for (uint32_t bigger = cut.cell + ZS_STEP; bigger <= ZS_PAGE_SIZE; bigger += ZS_STEP) {
-		struct cut other = best_cut(bigger);
+		struct cut other = cuts->best[bigger / ZS_STEP];
 
 		if (other.cells * cut.pages >= cut.cells * other.pages)
 			cut = other;
@@ -80,9 +91,11 @@ static struct cut class_cut(uint32_t size)
 uint64_t zs_layout(void)
 {
 	uint64_t hash = fnv1a_u64(FNV1A_START, ZS_OWNER_SIZE);
+	struct cuts cuts;
 
+	find_cuts(&cuts);
 	for (uint32_t size = ZS_MIN_CELL; size <= ZS_PAGE_SIZE;) {
-		struct cut cut = class_cut(size);
+		struct cut cut = class_cut(&cuts, size);
 
 		hash = fnv1a_u64(hash,
 				 (uint64_t)cut.cell << 32 | (uint64_t)cut.pages << 16 | cut.cells);
@@ -95,9 +108,11 @@ uint64_t zs_layout(void)
 void zs_classes_init(struct zs_pool *pool)
 {
 	uint32_t size = ZS_MIN_CELL, filled = 0;
+	struct cuts cuts;
 
+	find_cuts(&cuts);
 	while (size <= ZS_PAGE_SIZE) {
-		struct cut cut = class_cut(size);
+		struct cut cut = class_cut(&cuts, size);
 
 		for (; filled <= cut.cell / ZS_STEP; filled++)
 			pool->class_of[filled] = (uint16_t)pool->nr_classes;

@@ -44,6 +44,11 @@ int zs_pool_new(const struct zs_options *options, struct zs_pool **ret_pool)
 		return -ENOMEM;
 	pool = memset(memory, 0, sizeof(*pool));
 	r = arena_init(&pool->arena, options->max_bytes, options->limit, options->store);
+	if (r == 0 && options->store && !options->ahead) {
+		r = arena_prepare(&pool->arena);
+		if (r < 0)
+			arena_destroy(&pool->arena);
+	}
 	if (r < 0) {
 		free(pool);
 		return r;
@@ -108,8 +113,8 @@ int zs_prefault(struct zs_pool *pool)
 
 	if (r == 0)
 		r = arena_prefault(&pool->arena);
-	if (r == 0 && !pool->arena.modest) {
-		headroom_init(&pool->arena.headroom);
+	if (r == 0) {
+		arena_watch(&pool->arena);
 		store_relaxed(&pool->arena.modest, true);
 	}
 	return r;
@@ -118,6 +123,13 @@ int zs_prefault(struct zs_pool *pool)
 bool zs_has_headroom(struct zs_pool *pool, uint64_t bytes)
 {
 	return arena_has_headroom(&pool->arena, bytes);
+}
+
+int zs_prefault_ahead(struct zs_pool *pool)
+{
+	int r = os_prefault(pool, sizeof(*pool));
+
+	return r < 0 ? r : arena_prefault_ahead(&pool->arena);
 }
 
 void zs_set(struct zs_pool *pool, uint64_t limit, bool auto_compact)

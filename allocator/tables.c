@@ -103,6 +103,57 @@ int arena_prefault(struct zs_arena *a)
 	return r == 0 && a->tags ? prefault_store(a, map) : r;
 }
 
+/* Pages of tags that are looked at at a time. */
+#define TAGS_AT_ONCE 64
+
+/* Tags of zspages below page MAP, as they are at the moment; those that are in memory. */
+static int count_tags(const struct zs_arena *a, uint32_t map, uint64_t *ret_count)
+{
+	const uint32_t each = ZS_PAGE_SIZE / sizeof(*a->tags);
+	uint8_t resident[TAGS_AT_ONCE];
+	int r = 0;
+
+	*ret_count = 0;
+	for (uint32_t at = 0, n; r == 0 && at < map; at += n * each) {
+		n = (uint32_t)min_u64(TAGS_AT_ONCE, div_round_up(map - at, each));
+		r = os_resident(&a->tags[at], (size_t)n * ZS_PAGE_SIZE, resident);
+		for (uint32_t i = 0; r == 0 && i < n * each; i++)
+			*ret_count += resident[i / each] & 1 && load_relaxed(&a->tags[at + i]);
+	}
+	return r;
+}
+
+int arena_prefault_ahead(struct zs_arena *a)
+{
+	const uint32_t batch = ZS_PAGE_SIZE / sizeof(struct zspage);
+	uint64_t word = load_relaxed(a->top), zspages, map;
+	uint32_t top = (uint32_t)word;
+	int r;
+
+	arena_watch(a);
+	/* If it does not say so, recovery looks for it. */
+	if (word != arena_top_word(top) || top > a->nr_extents)
+		return 0;
+	/* As arena_prepare(); what is added until the store is ours will hardly be more. */
+	map = min_u64((top + 4) * (uint64_t)ZS_EXTENT_PAGES, a->nr_pages);
+	r = count_tags(a, (uint32_t)map, &zspages);
+	zspages = min_u64(zspages + a->reserve + 1 + 4 * batch, a->nr_pages);
+	if (r == 0)
+		r = os_prefault(a->zspages, zspages * sizeof(*a->zspages));
+	if (r == 0)
+		r = os_prefault(a->page_map, map * sizeof(*a->page_map));
+	if (r == 0)
+		r = os_prefault(a->extents, map / ZS_EXTENT_PAGES * sizeof(*a->extents));
+	return r < 0 ? r : os_map_resident(a->base, top * (uint64_t)ZS_EXTENT_PAGES * ZS_PAGE_SIZE);
+}
+
+void arena_watch(struct zs_arena *a)
+{
+	if (!a->watches)
+		headroom_init(&a->headroom);
+	a->watches = true;
+}
+
 uint64_t arena_metadata(const struct zs_arena *a)
 {
 	return align_up(a->ready_map * sizeof(*a->page_map), ZS_PAGE_SIZE) +

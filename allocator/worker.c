@@ -4,17 +4,16 @@
 #include <errno.h>
 
 #include "common/os.h"
+#include "common/threads.h"
 
 int worker_start(struct zs_worker *w, void *(*fn)(void *pool), struct zs_pool *pool)
 {
 	int r;
 
 	store_relaxed(&w->stop, 0);
-	r = pthread_create(&w->thread, NULL, fn, pool);
-	if (r != 0)
-		return -r;
-	w->running = true;
-	return 0;
+	r = thread_begin(&w->thread, fn, pool);
+	w->running = r == 0;
+	return r;
 }
 
 void worker_stop(struct zs_worker *w)

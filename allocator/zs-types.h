@@ -192,6 +192,7 @@ struct zs_arena {
 	uint64_t *top;	    /* top_extent, and its complement in the upper half */
 	uint32_t *page_map; /* of each page its zspage's index + 1, or 0; the zspage's class lock */
 	struct headroom headroom;
+	bool watches; /* HEADROOM is there */
 
 	/* Atomic. */
 	bool modest; /* memory is taken only while the kernel has some at hand */

@@ -104,6 +104,11 @@ struct zs_options {
 	bool auto_compact;
 	struct zs_owner_ops owner;
 	const struct zs_store *store; /* NULL: private memory */
+	/*
+	 * The store is another process's still. Nothing of it is touched, and nothing but
+	 * zs_prefault_ahead() and zs_pool_free() may be called, before zs_recover_zspages().
+	 */
+	bool ahead;
 };
 
 struct zs_stats {
@@ -223,6 +228,13 @@ int zs_prefault(struct zs_pool *pool);
 
 /* For whoever needs memory in a modest pool's process: would BYTES be had without looking for them? */
 bool zs_has_headroom(struct zs_pool *pool, uint64_t bytes);
+
+/*
+ * Of a pool whose store is another process's still: have all that recovery will need and that can be
+ * had without changing anything there, so that recovery takes little time and no memory: tables for
+ * what is stored, and in the page tables what is in memory of the store. Blocks. -ENOMEM.
+ */
+int zs_prefault_ahead(struct zs_pool *pool);
 
 /*
  * Change the limit (bytes; 0: max_bytes; otherwise at least zs_min_limit()) and auto_compact, while

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Recovery: how long a new process takes to find a device in the store of one that was killed, and
- * how much memory of its own.
+ * how much memory of its own. In every other round it has been waiting, and is prepared for it.
  */
 #include <err.h>
 #include <inttypes.h>
@@ -23,11 +23,17 @@ struct world {
 	uint64_t pages;
 };
 
-static struct device *make_device(const struct world *w)
+static struct device *make_device(const struct world *w, bool ahead)
 {
+	struct device_options options = w->options;
 	struct device *device;
 
-	must(device_new(&w->options, &device), "device_new");
+	options.ahead = ahead;
+	must(device_new(&options, &device), "device_new");
+	if (ahead) {
+		must(device_prefault_ahead(device), "device_prefault_ahead");
+		must(device_take_over(device), "device_take_over");
+	}
 	return device;
 }
 
@@ -35,7 +41,7 @@ static struct device *make_device(const struct world *w)
 static void fill(const struct world *w)
 {
 	const struct input *input = &w->engine->input;
-	struct device *device = make_device(w);
+	struct device *device = make_device(w, false);
 	uint64_t state = 1;
 
 	must(device_start(device), "device_start");
@@ -50,16 +56,17 @@ static void fill(const struct world *w)
 
 static void recover(const struct world *w, unsigned int round)
 {
-	struct device *device = make_device(w);
+	bool ahead = round % 2 == 0;
+	struct device *device = make_device(w, ahead);
 	struct device_recovery found;
 	struct device_stats stats;
 	const char *why;
 
 	device_get_recovery(device, &found);
 	device_get_stats(device, &stats);
-	printf("recover algorithm=%s round=%u pages=%" PRIu64 " payload=%" PRIu64
+	printf("recover algorithm=%s round=%u ahead=%d pages=%" PRIu64 " payload=%" PRIu64
 	       " damaged=%" PRIu64 " freed=%" PRIu64 " metadata=%" PRIu64 " seconds=%.3f\n",
-	       w->engine->algorithm, round, found.pages, stats.payload, found.damaged,
+	       w->engine->algorithm, round, ahead, found.pages, stats.payload, found.damaged,
 	       found.cells_freed, stats.metadata, (double)found.ns / 1e9);
 	fflush(stdout);
 	if (device_validate(device, &why) < 0)

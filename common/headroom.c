@@ -89,16 +89,25 @@ void headroom_destroy(struct headroom *h)
 	pthread_mutex_destroy(&h->lock);
 }
 
-uint64_t headroom_pages(struct headroom *h)
+static uint64_t read_zones(struct headroom *h, unsigned int quarters)
 {
 	uint64_t pages = UINT64_MAX;
 
 	pthread_mutex_lock(&h->lock);
 	if (h->zones != NULL) {
 		rewind(h->zones);
-		pages = headroom_read(h->zones,
-				      os_thread_is_urgent() ? h->urgent : HELD_FROM_OTHERS);
+		pages = headroom_read(h->zones, quarters);
 	}
 	pthread_mutex_unlock(&h->lock);
 	return pages;
+}
+
+uint64_t headroom_pages(struct headroom *h)
+{
+	return read_zones(h, os_thread_is_urgent() ? h->urgent : HELD_FROM_OTHERS);
+}
+
+uint64_t headroom_ordinary(struct headroom *h)
+{
+	return read_zones(h, HELD_FROM_OTHERS);
 }

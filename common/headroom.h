@@ -37,6 +37,9 @@ void headroom_destroy(struct headroom *headroom);
  */
 uint64_t headroom_pages(struct headroom *headroom);
 
+/* The same for a thread of ordinary policy, whatever the caller's is: so that others have theirs. */
+uint64_t headroom_ordinary(struct headroom *headroom);
+
 /* The same of a text like /proc/zoneinfo's, for whom QUARTERS of the zones' min are held back. */
 uint64_t headroom_read(FILE *zones, unsigned int quarters);
 

@@ -10,6 +10,9 @@
 #include <time.h>
 #include <unistd.h>
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22 /* Linux 5.14 */
+#endif
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
 #endif
@@ -94,6 +97,52 @@ int os_release_shared(void *addr, size_t size)
 int os_resident(const void *addr, size_t size, uint8_t *ret_resident)
 {
 	return mincore((void *)(uintptr_t)addr, size, ret_resident) < 0 ? -errno : 0;
+}
+
+/* Pages that the kernel is asked about at a time: what it says is soon out of date. */
+#define MAP_AT_ONCE 512
+
+/* They were in memory a moment ago. */
+static int map_run(const uint8_t *addr, size_t size)
+{
+	while (madvise((void *)(uintptr_t)addr, size, MADV_POPULATE_READ) < 0) {
+		if (errno == EINVAL) {
+			for (size_t i = 0; i < size; i += OS_PAGE)
+				(void)*(const volatile uint8_t *)&addr[i];
+			break;
+		}
+		if (errno != EINTR && errno != EAGAIN)
+			return -ENOMEM;
+	}
+	return 0;
+}
+
+static int map_some(const uint8_t *addr, size_t pages)
+{
+	uint8_t resident[MAP_AT_ONCE];
+	int r = os_resident(addr, pages * OS_PAGE, resident);
+
+	for (size_t i = 0, n; r == 0 && i < pages; i += n) {
+		bool there = resident[i] & 1;
+
+		for (n = 1; i + n < pages && (resident[i + n] & 1) == there; n++)
+			;
+		if (there)
+			r = map_run(addr + i * OS_PAGE, n * OS_PAGE);
+	}
+	return r;
+}
+
+int os_map_resident(const void *addr, size_t size)
+{
+	size_t step;
+	int r = 0;
+
+	for (size_t at = 0; r == 0 && at < size; at += step) {
+		step = size - at < MAP_AT_ONCE * OS_PAGE ? size - at : MAP_AT_ONCE * OS_PAGE;
+		r = map_some((const uint8_t *)addr + at, step / OS_PAGE);
+	}
+	return r;
 }
 
 void os_wait(const uint32_t *word, uint32_t value, int milliseconds)

@@ -40,6 +40,13 @@ int os_release_shared(void *addr, size_t size);
  */
 int os_resident(const void *addr, size_t size, uint8_t *ret_resident);
 
+/*
+ * Have in the page tables what is in memory of [addr, addr + size), page aligned, so that touching it
+ * does not fault; what is not is left as it is. A page that is given back by another process just
+ * then comes back, as zeros. -ENOMEM: no page tables, or a part is not mapped.
+ */
+int os_map_resident(const void *addr, size_t size);
+
 /* Sleep while *WORD is VALUE, until woken or MILLISECONDS (< 0: for ever) have passed. */
 void os_wait(const uint32_t *word, uint32_t value, int milliseconds);
 void os_wake(const uint32_t *word, bool all);

@@ -180,12 +180,59 @@ static bool is_named(const struct segment *s)
 	return head->magic == MAGIC && memcmp(head->name, s->name, strlen(s->name) + 1) == 0;
 }
 
+int segment_expect(const char *name, struct segment *ret_segment)
+{
+	struct segment *s = ret_segment;
+	int r;
+
+	if (!segment_name_valid(name))
+		return -EINVAL;
+	*s = (struct segment){.key = key_of(name), .id = -1};
+	memcpy(s->name, name, strlen(name) + 1);
+	s->id = shmget(s->key, 0, 0);
+	r = s->id < 0 ? -errno : attach(s);
+	if (r == 0 && !is_named(s)) {
+		detach(s);
+		r = -EADDRINUSE;
+	}
+	if (r < 0)
+		s->id = -1;
+	return r;
+}
+
+/* Who has the claim of a key. */
+static pid_t claimant_of(int key)
+{
+	int semaphore = semget(key, 1, 0);
+
+	if (semaphore < 0 || semctl(semaphore, 0, GETVAL) <= 0)
+		return 0;
+	return semctl(semaphore, 0, GETPID);
+}
+
+bool segment_is_claimed(const struct segment *s)
+{
+	return claimant_of(s->key) != 0;
+}
+
+/* Is the segment that was attached before it was claimed still the name's? */
+static int follow(struct segment *s, int expected)
+{
+	if (s->id == expected)
+		return 0;
+	detach(s);
+	s->id = -1;
+	return -ENOENT;
+}
+
 int segment_attach(struct segment *s, uint64_t size, bool *ret_made)
 {
-	int r;
+	int r, expected = s->head ? s->id : -1;
 
 	*ret_made = false;
 	s->id = shmget(s->key, 0, 0);
+	if (expected >= 0)
+		return follow(s, expected);
 	if (s->id < 0 && errno != ENOENT)
 		return -errno;
 	if (s->id >= 0) {
@@ -216,13 +263,14 @@ void segment_close(struct segment *s)
 {
 	struct sembuf give = {.sem_op = -1, .sem_flg = SEM_UNDO | IPC_NOWAIT};
 
-	detach(s);
 	/* Nothing is left of what never was. */
 	if (s->claimant == getpid() && s->id < 0)
 		semctl(s->semaphore, 0, IPC_RMID);
 	else if (s->claimant == getpid())
 		semop(s->semaphore, &give, 1);
 	s->claimant = 0;
+	/* Who waits for it need not wait for that, too: of much memory it takes long. */
+	detach(s);
 }
 
 int segment_remove(struct segment *s)
@@ -239,16 +287,6 @@ int segment_remove(struct segment *s)
 		semctl(s->semaphore, 0, IPC_RMID);
 	s->claimant = 0;
 	return r;
-}
-
-/* Who has the claim of a key. */
-static pid_t claimant_of(int key)
-{
-	int semaphore = semget(key, 1, 0);
-
-	if (semaphore < 0 || semctl(semaphore, 0, GETVAL) <= 0)
-		return 0;
-	return semctl(semaphore, 0, GETPID);
 }
 
 /* Tell FN of one segment, if it is one of ours. */

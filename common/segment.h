@@ -45,9 +45,20 @@ int segment_claim(const char *name, int milliseconds, struct segment *ret_segmen
 int segment_reclaim(struct segment *segment, int milliseconds);
 
 /*
+ * Attach the segment of a name that is to be claimed later, by segment_reclaim(), while another process
+ * has it: to be looked at, and not to be changed before that. -EINVAL: it is no name; -ENOENT: there
+ * is none; and as segment_attach().
+ */
+int segment_expect(const char *name, struct segment *ret_segment);
+
+/* Has any process the claim of one that is expected? */
+bool segment_is_claimed(const struct segment *segment);
+
+/*
  * Attach the segment of a claimed name. If there is none, make it, all zeros, of SIZE bytes, rounded up
  * to pages; SIZE 0: do not. Its size is the one that it was made with, whatever SIZE is. Mode 0600,
  * left out of core dumps, no huge pages; takes memory only where it is touched.
+ * Of one that was attached before it was claimed: see to it that it is still the name's, -ENOENT.
  * -ENOENT: there is none; -EADDRINUSE: the key is used by something else, another name's segment
  * perhaps; -EACCES; -EPROTO: it is shorter than its head; -ENOMEM, -ENOSPC: the kernel allows no more.
  */

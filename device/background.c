@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "common/os.h"
+#include "common/threads.h"
 #include "device/device-types.h"
 #include "device/recompress.h"
 #include "device/settings.h"
@@ -294,14 +295,14 @@ int background_start(struct device *d)
 
 	b->stop = b->cancel = b->poked = 0;
 	b->errand.state = ERRAND_NONE;
-	r = pthread_create(&b->proxy, NULL, proxy_main, d);
-	if (r != 0)
-		return -r;
-	r = pthread_create(&b->cold, NULL, cold_main, d);
-	if (r != 0) {
+	r = thread_begin(&b->proxy, proxy_main, d);
+	if (r < 0)
+		return r;
+	r = thread_begin(&b->cold, cold_main, d);
+	if (r < 0) {
 		errand_set(&b->errand, ERRAND_STOP);
 		pthread_join(b->proxy, NULL);
-		return -r;
+		return r;
 	}
 	__atomic_store_n(&b->running, true, __ATOMIC_SEQ_CST);
 	return 0;

@@ -81,6 +81,7 @@ static int new_pool(struct device *d, const struct device_options *options)
 		.limit = options->mem_limit,
 		.reserve = options->reserve,
 		.auto_compact = options->auto_compact,
+		.ahead = options->ahead,
 		.owner = {.relocate = relocate, .length = length, .served = served, .opaque = d},
 	};
 
@@ -124,7 +125,8 @@ static int new_store(struct device *d, const struct device_options *options)
 	if (!options->store)
 		return 0;
 	r = device_store_inspect(options->store, options->store_size, &info, &why);
-	if (r == -ENODATA && options->store_size == device_store_size(options->size)) {
+	if (r == -ENODATA && !options->ahead &&
+	    options->store_size == device_store_size(options->size)) {
 		r = store_format(options->store, options->size);
 	} else if (r == 0 || r == -ENODATA) {
 		if (info.device_size != options->size || r < 0)
@@ -187,7 +189,7 @@ int device_new(const struct device_options *options, struct device **ret_device)
 		r = streams_new(d, options);
 	if (r == 0)
 		r = new_recompressor(d, &options->cold);
-	if (r == 0 && d->recovery.recovered)
+	if (r == 0 && d->recovery.recovered && !options->ahead)
 		r = device_recover(d);
 	if (r < 0) {
 		device_free(d);
@@ -195,6 +197,11 @@ int device_new(const struct device_options *options, struct device **ret_device)
 	}
 	*ret_device = d;
 	return 0;
+}
+
+int device_take_over(struct device *d)
+{
+	return device_recover(d);
 }
 
 void device_free(struct device *d)
@@ -265,6 +272,25 @@ int device_prefault(struct device *d)
 		r = background_prefault(d);
 	if (r == 0)
 		r = dicts_prefault(d);
+	pthread_mutex_unlock(&d->settings_lock);
+	return r;
+}
+
+int device_prefault_ahead(struct device *d)
+{
+	int r = os_prefault(d, sizeof(*d));
+
+	/* All but the arena, of which the pool knows how far it goes. */
+	if (r == 0)
+		r = os_map_resident(d->header, d->header->layout.arena);
+	if (r == 0)
+		r = zs_prefault_ahead(d->pool);
+	if (r < 0)
+		return r;
+	pthread_mutex_lock(&d->settings_lock);
+	r = streams_prefault(d);
+	if (r == 0)
+		r = background_prefault(d);
 	pthread_mutex_unlock(&d->settings_lock);
 	return r;
 }

@@ -59,6 +59,11 @@ struct device_options {
 	 */
 	void *store;
 	uint64_t store_size;
+	/*
+	 * Another process still serves from the store: nothing of it is changed. Nothing but
+	 * device_prefault_ahead() and device_free() may be called before device_take_over().
+	 */
+	bool ahead;
 };
 
 /* Of the options, those that device_set() can change while requests go on. */
@@ -132,6 +137,10 @@ uint64_t device_min_limit(void);
  * compacted but by device_compact(). -EAGAIN, -ENOMEM: a thread or the reserve could not be had.
  */
 int device_start(struct device *device);
+
+/* How many threads that begins. */
+#define DEVICE_THREADS 4
+
 void device_stop(struct device *device);
 
 /*
@@ -141,6 +150,19 @@ void device_stop(struct device *device);
  * -ENOMEM: there is not enough; what was had is kept, and all of it may be tried again.
  */
 int device_prefault(struct device *device);
+
+/*
+ * Of one that was made ahead: have what can be had before it is taken over, so that what is left to do
+ * takes little time and no memory: that of the streams, tables for what is stored now, and the page
+ * tables of what is in memory of the store. Blocks. -ENOMEM.
+ */
+int device_prefault_ahead(struct device *device);
+
+/*
+ * The store is ours now: recover what is in it. Blocks. As device_new() does with a store, and what
+ * device_store_inspect() has said of it has to be so still.
+ */
+int device_take_over(struct device *device);
 
 uint64_t device_size(const struct device *device);
 

@@ -70,6 +70,11 @@ static int open_region(struct nbd_loop *loop, const char **ret_why)
 	return r;
 }
 
+unsigned int nbd_loop_default_workers(void)
+{
+	return os_cpus() + 1;
+}
+
 static int start(struct nbd_loop *loop, const char **ret_why)
 {
 	unsigned int workers = loop->options.workers;
@@ -78,7 +83,7 @@ static int start(struct nbd_loop *loop, const char **ret_why)
 	loop->event = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (loop->event < 0)
 		return -errno;
-	r = work_new(loop, workers ? workers : os_cpus() + 1, &loop->work);
+	r = work_new(loop, workers ? workers : nbd_loop_default_workers(), &loop->work);
 	if (r == 0)
 		r = loop_recover(loop, ret_why);
 	if (r < 0) {

@@ -49,7 +49,7 @@ struct nbd_loop_options {
 	uint64_t size;	  /* of the device, bytes */
 	const struct nbd_ops *ops;
 	void *opaque;
-	unsigned int workers; /* 0: as many as CPUs, and one more; at most NBD_WORKERS_MAX */
+	unsigned int workers; /* 0: nbd_loop_default_workers(); at most NBD_WORKERS_MAX */
 	/* Bytes of a request at most that the loop's thread may execute; 0: none. While it does,
 	   nothing else is received or answered. */
 	uint32_t inline_read, inline_write;
@@ -68,6 +68,9 @@ size_t nbd_loop_region_size(size_t data);
  * -EINVAL: SIZE is not what nbd_loop_region_size() gave; -EPERM, -ENOSYS: no io_uring here; -ENOMEM.
  */
 int nbd_loop_prepare(void *region, size_t size, int *ret_ring);
+
+/* Workers that a loop starts when none are asked for. */
+unsigned int nbd_loop_default_workers(void);
 
 /*
  * A loop on a region, fresh or another server's, who is dead or has returned from nbd_loop_run().

@@ -9,6 +9,7 @@
 
 #include "common/os.h"
 #include "common/parking.h"
+#include "common/threads.h"
 #include "common/util.h"
 #include "nbd/internal.h"
 
@@ -155,7 +156,7 @@ int work_new(struct nbd_loop *loop, unsigned int count, struct work **ret_work)
 	w->others_max = count > 1 ? count - 1 : 1;
 	pthread_mutex_init(&w->lock, NULL);
 	while (r == 0 && w->count < count) {
-		r = -pthread_create(&w->thread[w->count], NULL, worker, w);
+		r = thread_begin(&w->thread[w->count], worker, w);
 		w->count += r == 0;
 	}
 	if (r < 0) {

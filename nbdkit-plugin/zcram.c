@@ -114,7 +114,7 @@ static int zcram_get_ready(void)
 static int zcram_after_fork(void)
 {
 	/* First of all: threads inherit the mark, and nbdkit makes its own from this one. */
-	if (serve_lock(&serve) < 0 || serve_start(&serve) < 0)
+	if (serve_lock(&serve) < 0 || serve_start(&serve) < 0 || serve_answer(&serve) < 0)
 		return give_up();
 	return 0;
 }

@@ -107,15 +107,20 @@ void lock_describe(const struct lock_result *result, char *text, size_t size)
 /* All threads use less than a quarter of it. */
 #define THREAD_STACK ((size_t)128 << 10)
 
-void lock_prepare_threads(void)
+void lock_prepare_heap(void)
 {
-	pthread_attr_t attributes;
-
 	/* One heap for all, extended by so much that it will hardly ever be again. */
 	mallopt(M_ARENA_MAX, 1);
 	mallopt(M_MMAP_MAX, 0);
 	mallopt(M_TRIM_THRESHOLD, INT_MAX);
 	mallopt(M_TOP_PAD, 1 << 20);
+}
+
+void lock_prepare_threads(void)
+{
+	pthread_attr_t attributes;
+
+	lock_prepare_heap();
 	/* No longer only as it is touched: stacks are had whole when their threads are created. */
 	mlockall(MCL_FUTURE);
 	if (pthread_attr_init(&attributes) != 0)

@@ -39,9 +39,14 @@ bool lock_result_equal(const struct lock_result *a, const struct lock_result *b)
 void lock_describe(const struct lock_result *result, char *text, size_t size);
 
 /*
- * Have memory ahead for the threads that are created from now on, where memory is locked: give them
- * small stacks, and see to it that malloc() never asks the kernel for less than much at a time, nor
- * gives anything back: both would take the lock of the address space, and wait behind whoever has it.
+ * See to it that malloc() never asks the kernel for less than much at a time, nor gives anything back:
+ * both would take the lock of the address space, and wait behind whoever has it.
+ */
+void lock_prepare_heap(void);
+
+/*
+ * The same, and have memory ahead for the threads that are created from now on, where memory is locked:
+ * give them small stacks.
  */
 void lock_prepare_threads(void);
 

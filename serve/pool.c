@@ -15,7 +15,7 @@
 
 static struct {
 	struct segment segment;
-	const char *name; /* NULL: there is none, or it is not claimed */
+	const char *name; /* NULL: there is none, or it is neither claimed nor expected */
 	bool made, locked;
 } pool;
 
@@ -81,40 +81,34 @@ static int check_content(const struct params *params, const void *memory, uint64
 	return 0;
 }
 
-struct look {
-	const struct params *params;
-	bool found;
-	int result;
-};
-
-/* Positive: no more are wanted. */
-static int look_at(void *opaque, const struct segment_info *info)
+/*
+ * mlockall() has marked the mapping too, and of a marked one no memory can be given back. The segment's
+ * own lock holds what is in it, whoever has it mapped how.
+ */
+static void unmark(void)
 {
-	struct look *look = opaque;
-	uint64_t size;
-
-	if (strcmp(info->name, look->params->pool) != 0)
-		return 0;
-	look->found = true;
-	look->result = check_content(look->params, info->memory, info->size, &size);
-	return 1;
+	munlock(pool.segment.memory, pool.segment.size);
 }
 
-int pool_look(const struct params *params)
+int pool_expect(struct params *params, bool locked)
 {
-	struct look look = {.params = params};
+	uint64_t size;
 	int r;
 
 	if (params->pool == NULL)
 		return 0;
-	r = segment_list(look_at, &look);
-	if (r < 0) {
-		say_error("pool=%s: it cannot be looked for: %s", params->pool, strerror(-r));
-		return -1;
-	}
-	if (!look.found)
+	r = segment_expect(params->pool, &pool.segment);
+	if (r == -ENOENT)
 		return refuse_name(params->pool, "there is no such pool to take over");
-	return look.result;
+	if (r < 0)
+		return refuse_attach(params->pool, 0, r);
+	pool.name = params->pool;
+	/* Before anything of it is touched. */
+	if (locked && params->lock != CONF_LOCK_OFF)
+		unmark();
+	if (check_content(params, pool.segment.memory, pool.segment.size, &size) < 0)
+		return -1;
+	return params_set_size(params, size);
 }
 
 /* Nobody attached, the pool must not be swapped out: a new server could not come for its content. */
@@ -135,13 +129,21 @@ static int lock(const struct params *params)
 	return params->lock == CONF_LOCK_ON ? -1 : 0;
 }
 
+bool pool_is_free(void)
+{
+	return !segment_is_claimed(&pool.segment);
+}
+
 int pool_claim(const struct params *params, int milliseconds)
 {
 	int r;
 
 	if (params->pool == NULL)
 		return 0;
-	r = segment_claim(params->pool, milliseconds, &pool.segment);
+	if (pool.name != NULL)
+		r = segment_reclaim(&pool.segment, milliseconds);
+	else
+		r = segment_claim(params->pool, milliseconds, &pool.segment);
 	if (r < 0)
 		return refuse_claim(params->pool, r);
 	pool.name = params->pool;
@@ -211,12 +213,8 @@ int pool_take(bool locked)
 	r = segment_reclaim(&pool.segment, PARENT_MS);
 	if (r < 0)
 		return refuse_claim(pool.name, r);
-	/*
-	 * mlockall() has marked the mapping too, and of a marked one no memory can be given back. The
-	 * segment's own lock holds what is in it, whoever has it mapped how.
-	 */
 	if (locked && pool.locked)
-		munlock(pool.segment.memory, pool.segment.size);
+		unmark();
 	return 0;
 }
 

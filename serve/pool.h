@@ -15,15 +15,19 @@
 
 /*
  * For a server that is to take over from another, before it claims anything: is there a pool, and
- * could we serve it? Changes nothing, and waits for nobody. 0 or -1.
+ * could we serve it? It is attached then, to be looked at, and the size of the device is set. LOCKED:
+ * as in pool_take(). Changes nothing, and waits for nobody. 0 or -1.
  */
-int pool_look(const struct params *params);
+int pool_expect(struct params *params, bool locked);
+
+/* Has nobody the pool that is expected? */
+bool pool_is_free(void);
 
 /* Claim the pool, waiting MILLISECONDS at most for who has it. 0 or -1. */
 int pool_claim(const struct params *params, int milliseconds);
 
 /*
- * Attach the segment that is claimed, or, if MAKE, make it where there is none; the size of the
+ * Attach the segment that is claimed, or see to it that the one that was expected is still there, or, if MAKE, make it where there is none; the size of the
  * device is then set. 0 or -1.
  */
 int pool_open(struct params *params, bool make);

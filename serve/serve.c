@@ -2,8 +2,12 @@
 #include "serve/serve.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
+#include "common/headroom.h"
+#include "common/os.h"
+#include "common/threads.h"
 #include "control/protocol.h"
 #include "serve/say.h"
 #include "serve/stats.h"
@@ -49,6 +53,89 @@ int serve_lock(struct serve *s)
 	return report_lock(s, &result);
 }
 
+static int refuse_device(const char *what, int r)
+{
+	say_error("the device cannot be %s: %s", what, strerror(-r));
+	return -1;
+}
+
+static struct device_options device_options(const struct serve *s)
+{
+	struct device_options options = params_device_options(&s->params);
+
+	options.store = pool_store(&options.store_size);
+	return options;
+}
+
+/*
+ * What the other server needs, such as buffers for its replies, comes from the same memory, and if it has to
+ * wait for that, the kernel waits for it, to have some to give: that may take seconds. So we take ours in
+ * parts, each when the kernel has it at hand; as long as there is the other, and not for ever.
+ */
+#define PATIENCE_MS 20000
+#define AGAIN_MS    10
+#define PART	    ((size_t)256 << 10)
+#define PART_PAGES  (PART / DEVICE_PAGE_SIZE) /* what the kernel keeps at hand is not much more */
+
+static void await_memory(struct headroom *headroom, unsigned int *patience)
+{
+	static const uint32_t nobody_wakes;
+
+	for (; *patience > 0 && headroom_ordinary(headroom) < PART_PAGES; *patience -= AGAIN_MS) {
+		if (pool_is_free())
+			*patience = AGAIN_MS;
+		os_wait(&nobody_wakes, 0, AGAIN_MS);
+	}
+}
+
+/* A part for the heap, of which all that is allocated later is had; then threads. */
+static int expect_threads(struct headroom *headroom, unsigned int count, unsigned int *patience)
+{
+	void *heap;
+	int r;
+
+	lock_prepare_heap();
+	heap = malloc(PART);
+	await_memory(headroom, patience);
+	r = heap ? os_prefault(heap, PART) : -ENOMEM;
+	free(heap);
+	lock_prepare_threads();
+	for (unsigned int i = 0; r == 0 && i < count; i++) {
+		await_memory(headroom, patience);
+		r = threads_ahead(1);
+	}
+	return r;
+}
+
+static int expect_device(struct serve *s, unsigned int threads)
+{
+	struct device_options options = device_options(s);
+	unsigned int patience = s->locked ? PATIENCE_MS : 0;
+	struct headroom headroom;
+	int r;
+
+	options.ahead = true;
+	headroom_init(&headroom);
+	await_memory(&headroom, &patience);
+	r = device_new(&options, &s->device);
+	/* Locked as it is touched, memory is had now and not when all wait for us. */
+	if (r == 0 && s->locked) {
+		await_memory(&headroom, &patience);
+		r = device_prefault_ahead(s->device);
+	}
+	if (r == 0 && s->locked)
+		r = expect_threads(&headroom, threads + DEVICE_THREADS, &patience);
+	headroom_destroy(&headroom);
+	return r < 0 ? refuse_device("prepared", r) : 0;
+}
+
+int serve_expect(struct serve *s, unsigned int threads)
+{
+	if (s->params.pool == NULL)
+		return 0;
+	return pool_expect(&s->params, s->locked) < 0 ? -1 : expect_device(s, threads);
+}
+
 int serve_open(struct serve *s, bool make)
 {
 	struct device_options options;
@@ -57,13 +144,14 @@ int serve_open(struct serve *s, bool make)
 	/* A mapping that is made now is marked as locked when all are. */
 	if (pool_open(&s->params, make) < 0 || (s->locked && pool_take(true) < 0))
 		return -1;
-	options = params_device_options(&s->params);
-	options.store = pool_store(&options.store_size);
-	r = device_new(&options, &s->device);
-	if (r < 0) {
-		say_error("the device cannot be made: %s", strerror(-r));
-		return -1;
+	if (s->device != NULL) {
+		r = device_take_over(s->device);
+	} else {
+		options = device_options(s);
+		r = device_new(&options, &s->device);
 	}
+	if (r < 0)
+		return refuse_device("made", r);
 	pool_report(s->device);
 	return 0;
 }
@@ -120,32 +208,36 @@ static int start_device(struct serve *s)
 		r = device_prefault(s->device);
 	if (r == 0)
 		r = device_start(s->device);
-	if (r == 0)
-		r = stats_start(s->device);
-	if (r < 0)
-		say_error("the device cannot be started: %s", strerror(-r));
-	return r;
+	return r < 0 ? refuse_device("started", r) : 0;
 }
 
 int serve_start(struct serve *s)
 {
-	int r;
-
 	if (pool_take(s->locked) < 0)
 		return -1;
 	if (s->locked)
 		lock_prepare_threads();
 	if (start_device(s) < 0)
 		return -1;
+	s->started = true;
+	return 0;
+}
+
+int serve_answer(struct serve *s)
+{
+	int r = stats_start(s->device);
+
+	if (r < 0) {
+		say_error("there is no thread to answer SIGUSR1: %s", strerror(-r));
+		return -1;
+	}
 	/* Last of all: who is answered finds everything at work. */
 	r = s->control != NULL ? control_server_start(s->control) : 0;
 	if (r < 0) {
 		say_error("control=%s: the socket cannot be served: %s", s->params.control,
 			  strerror(-r));
-		stats_stop();
 		return -1;
 	}
-	s->started = true;
 	return 0;
 }
 

@@ -7,7 +7,7 @@
  * All of it is called by one thread; requests go to the device straight.
  *
  * A front end that forks in between calls serve_try_lock(), pool_claim(), serve_open(),
- * serve_new_control(), then in the child serve_lock() and serve_start(). One that does not calls
+ * serve_new_control(), then in the child serve_lock(), serve_start() and serve_answer(). One that does not calls
  * serve_lock() first of all, for what comes then is locked from the start.
  */
 #ifndef ZCRAM_SERVE_H
@@ -42,8 +42,15 @@ int serve_try_lock(struct serve *serve);
 int serve_lock(struct serve *serve);
 
 /*
- * Attach the pool, which has been claimed (pool.h; MAKE as there), and make the device in it: recover
- * what is there. Blocks.
+ * While another server has the pool: do all that can be done before it is claimed, so that serve_open()
+ * and what follows take little time and, where memory is locked, no memory: THREADS is how many the
+ * front end will begin (common/threads.h). Blocks.
+ */
+int serve_expect(struct serve *serve, unsigned int threads);
+
+/*
+ * Attach the pool, which has been claimed (pool.h; MAKE as there), and make the device in it, if none was
+ * made ahead: recover what is there. Blocks.
  */
 int serve_open(struct serve *serve, bool make);
 
@@ -51,10 +58,16 @@ int serve_open(struct serve *serve, bool make);
 int serve_new_control(struct serve *serve, const struct control_server_options *options);
 
 /*
- * In the process that serves: have all memory that requests need, start the background threads, the
- * one that answers SIGUSR1 (stats_catch_signal() was before), and the control socket's.
+ * In the process that serves: have all memory that requests need, and start the background threads.
+ * Requests can be served from then on.
  */
 int serve_start(struct serve *serve);
+
+/*
+ * Start the thread that answers SIGUSR1 (stats_catch_signal() was before) and the control socket's.
+ * Requests need neither.
+ */
+int serve_answer(struct serve *serve);
 
 /* Stop these. No request may be under way. Only after serve_start(). */
 void serve_stop(struct serve *serve);

@@ -72,6 +72,7 @@ static struct {
 	struct device *device;
 	pthread_t thread;
 	bool stop; /* written before the last post, read after a wait */
+	bool running;
 } answerer;
 
 /*
@@ -114,12 +115,19 @@ static void *answer(void *unused)
 
 int stats_start(struct device *device)
 {
+	int r;
+
 	answerer.device = device;
-	return -pthread_create(&answerer.thread, NULL, answer, NULL);
+	r = -pthread_create(&answerer.thread, NULL, answer, NULL);
+	answerer.running = r == 0;
+	return r;
 }
 
 void stats_stop(void)
 {
+	if (!answerer.running)
+		return;
+	answerer.running = false;
 	answerer.stop = true;
 	sem_post(&answerer.asked);
 	pthread_join(answerer.thread, NULL);

@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 
 #include "common/os.h"
+#include "common/threads.h"
 #include "nbd/loop.h"
 #include "serve/lock.h"
 #include "serve/say.h"
@@ -142,12 +143,17 @@ static void *run(void *opaque)
 
 int link_run(struct link *link)
 {
-	int r = -pthread_create(&link->thread, NULL, run, link);
+	int r = thread_begin(&link->thread, run, link);
 
 	link->running = r == 0;
 	if (r < 0)
 		say_of(link, "there is no thread to serve it", strerror(-r));
 	return r < 0 ? -1 : 0;
+}
+
+unsigned int link_threads(unsigned int threads)
+{
+	return (threads ? threads : nbd_loop_default_workers()) + 1;
 }
 
 void link_stop(struct link *link)

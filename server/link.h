@@ -39,6 +39,9 @@ int link_map(struct link *link, const struct control_descriptors *fds);
 /* Has a request ever been received on it? Before link_open(). */
 bool link_was_served(const struct link *link);
 
+/* How many threads link_open() and link_run() begin, when THREADS are to execute requests; 0: by default. */
+unsigned int link_threads(unsigned int threads);
+
 enum link_opened {
 	LINK_OPEN,
 	LINK_REFUSED, /* this connection cannot be gone on with */

@@ -22,6 +22,7 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
+#include "common/threads.h"
 #include "serve/say.h"
 #include "serve/serve.h"
 #include "serve/stats.h"
@@ -37,6 +38,7 @@ struct server {
 	struct link links[OPTIONS_CONNECTIONS_MAX];
 	unsigned int nr_links; /* that have been mapped: the first ones */
 	int signals;	       /* signalfd */
+	bool ran;	       /* requests may have been served */
 	int changed;	       /* eventfd: a loop has ended, or a handover is asked for */
 	uint32_t handover;     /* atomic: it is asked for */
 	struct control_succession succession;
@@ -107,12 +109,14 @@ static int map_links(struct server *s)
 	return 0;
 }
 
-/* All that can be done while another server is still at work has been. */
+/* First all that can be done while another server is still at work. */
 static int claim(struct server *s)
 {
+	unsigned int threads = s->nr_links * link_threads(s->options.threads);
+
 	if (!s->options.wait)
 		return pool_claim(&s->serve.params, 0);
-	if (pool_look(&s->serve.params) < 0)
+	if (serve_expect(&s->serve, threads) < 0)
 		return -1;
 	puts("zcram-server: ready to take over");
 	fflush(stdout);
@@ -201,6 +205,7 @@ static int write_pidfile(const char *path)
 
 static int run_links(struct server *s)
 {
+	s->ran = true;
 	for (unsigned int i = 0; i < s->nr_links; i++)
 		if (s->links[i].loop != NULL && link_run(&s->links[i]) < 0)
 			return -1;
@@ -215,7 +220,11 @@ static int begin(struct server *s)
 	/* Who takes over finds a pool, or there is nothing to take over. */
 	if (serve_open(&s->serve, !s->options.wait) < 0 || check_history(s) < 0)
 		return -1;
-	if (new_control(s) < 0 || serve_start(&s->serve) < 0 || open_links(s) < 0)
+	if (serve_start(&s->serve) < 0 || open_links(s) < 0 || run_links(s) < 0)
+		return -1;
+	threads_dismiss();
+	/* Requests are answered by now. Whoever else asks can wait, also for our predecessor's socket. */
+	if (new_control(s) < 0 || serve_answer(&s->serve) < 0)
 		return -1;
 	return write_pidfile(s->options.pidfile);
 }
@@ -295,14 +304,21 @@ static int finish(struct server *s, enum pool_end end)
 	for (unsigned int i = 0; i < s->nr_links && lost; i++)
 		link_shut_down(&s->links[i]);
 	serve_stop(&s->serve);
-	close_links(s);
+	/* Who waits for the pool need not wait for the rest. */
 	serve_close(&s->serve, end);
+	close_links(s);
 	return broken && end == POOL_LEFT && !s->handover ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
 static int give_up(struct server *s)
 {
+	bool lost = s->ran && pool_is_lost(&s->serve.params, POOL_FAILED);
+
 	stop_links(s);
+	/* What has been served from is gone. */
+	for (unsigned int i = 0; i < s->nr_links && lost; i++)
+		if (link_was_served(&s->links[i]))
+			link_shut_down(&s->links[i]);
 	close_links(s);
 	serve_give_up(&s->serve);
 	return EXIT_FAILURE;
@@ -325,10 +341,5 @@ int main(int argc, char **argv)
 	stats_catch_signal();
 	if (begin(&server) < 0)
 		return give_up(&server);
-	if (run_links(&server) < 0) {
-		/* One may have been. */
-		finish(&server, POOL_LEFT);
-		return EXIT_FAILURE;
-	}
 	return finish(&server, serve_until_end(&server));
 }

@@ -90,6 +90,7 @@ static void test_here(void **state)
 	if (headroom.zones != NULL)
 		assert_true(first < UINT64_MAX);
 	assert_true(headroom_pages(&headroom) > 0);
+	assert_true(headroom_ordinary(&headroom) > 0);
 	headroom_destroy(&headroom);
 }
 

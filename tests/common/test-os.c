@@ -1,13 +1,19 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Description: memory is there after a commit, and gone, and zero, after a release. */
+/*
+ * Description: memory is there after a commit, and gone, and zero, after a release; what others have put
+ * into shared memory is mapped, and nothing else.
+ */
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -97,6 +103,57 @@ static void test_release_shared(void **state)
 #endif
 }
 
+/* Pages of the range that this process's page tables have. */
+static unsigned int mapped(const void *base)
+{
+	FILE *pagemap = fopen("/proc/self/pagemap", "re");
+	uint64_t entries[PAGES];
+	unsigned int n = 0;
+
+	assert_non_null(pagemap);
+	assert_int_equal(
+		fseek(pagemap, (long)((uintptr_t)base / PAGE * sizeof(*entries)), SEEK_SET), 0);
+	assert_int_equal(fread(entries, sizeof(*entries), PAGES, pagemap), PAGES);
+	fclose(pagemap);
+	for (unsigned int i = 0; i < PAGES; i++)
+		n += (unsigned int)(entries[i] >> 63);
+	return n;
+}
+
+/* Of shared memory with holes, written by another mapping of it. */
+static void test_map_resident(void **state)
+{
+	const size_t size = (size_t)PAGES * PAGE;
+	int fd = memfd_create("test-os", MFD_CLOEXEC);
+	char *theirs, *ours;
+
+	assert_return_code(fd, errno);
+	assert_return_code(ftruncate(fd, (off_t)size), errno);
+	theirs = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(theirs, MAP_FAILED);
+	madvise(theirs, size, MADV_NOHUGEPAGE);
+	ours = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+	assert_ptr_not_equal(ours, MAP_FAILED);
+	assert_int_equal(os_map_resident(ours, size), 0);
+	assert_int_equal(mapped(ours), 0);
+	assert_int_equal(resident(ours), 0);
+
+	/* The first, the last, and on both sides of what is asked about at a time. */
+	for (unsigned int i = 0; i < PAGES; i += i == 0 ? 510 : 1)
+		if (i < 515 || i % 3 == 0 || i == PAGES - 1)
+			theirs[(size_t)i * PAGE] = 1;
+	assert_int_equal(mapped(ours), 0);
+	assert_int_equal(os_map_resident(ours, size), 0);
+	assert_int_equal(resident(ours), resident(theirs));
+	assert_int_equal(mapped(ours), mapped(theirs));
+	assert_int_equal(resident(ours), mapped(theirs));
+	assert_in_range(mapped(ours), 100, PAGES / 2);
+
+	munmap(ours, size);
+	munmap(theirs, size);
+	close(fd);
+}
+
 static void test_reserve_too_much(void **state)
 {
 	void *base = NULL;
@@ -146,6 +203,7 @@ int main(void)
 		cmocka_unit_test(test_commit_and_release),
 		cmocka_unit_test(test_locked),
 		cmocka_unit_test(test_release_shared),
+		cmocka_unit_test(test_map_resident),
 		cmocka_unit_test(test_reserve_too_much),
 		cmocka_unit_test(test_wait),
 		cmocka_unit_test(test_idle),

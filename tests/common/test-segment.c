@@ -309,6 +309,53 @@ static void test_list(void **state)
 	assert_int_equal(list().times, 0);
 }
 
+/* Seen while another process has the claim, claimed when that has given it back. */
+static void test_expect(void **state)
+{
+	struct segment other = open_new(), s;
+	bool made;
+
+	*(uint8_t *)other.memory = 1;
+	assert_int_equal(segment_expect(name, &s), 0);
+	assert_int_equal(s.size, SIZE);
+	*(uint8_t *)other.memory = 2;
+	assert_int_equal(*(const uint8_t *)s.memory, 2);
+	assert_int_equal(segment_reclaim(&s, 0), -EBUSY);
+	assert_true(segment_is_claimed(&s));
+	segment_close(&other);
+	assert_false(segment_is_claimed(&s));
+	assert_int_equal(segment_reclaim(&s, 0), 0);
+	assert_int_equal(segment_attach(&s, 0, &made), 0);
+	assert_false(made);
+	assert_int_equal(*(const uint8_t *)s.memory, 2);
+	assert_int_equal(segment_remove(&s), 0);
+}
+
+/* It is not there, or no longer, or there is another of the name. */
+static void test_expect_in_vain(void **state)
+{
+	struct segment other, s;
+	bool made;
+
+	assert_int_equal(segment_expect("a/b", &s), -EINVAL);
+	assert_int_equal(segment_expect(name, &s), -ENOENT);
+	segment_close(&s);
+	for (unsigned int i = 0; i < 2; i++) {
+		other = open_new();
+		assert_int_equal(segment_expect(name, &s), 0);
+		assert_int_equal(segment_remove(&other), 0);
+		if (i == 1) {
+			other = open_new();
+			segment_close(&other);
+		}
+		assert_int_equal(segment_reclaim(&s, 0), 0);
+		assert_int_equal(segment_attach(&s, SIZE, &made), -ENOENT);
+		assert_false(made);
+		assert_null(s.memory);
+		segment_close(&s);
+	}
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -317,6 +364,8 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_outlives, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_claim, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_reclaim, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_expect, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_expect_in_vain, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_collision, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_stillborn, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_too_short, setup, teardown),
