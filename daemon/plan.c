@@ -186,19 +186,20 @@ static void choose_server(struct zcramd *z)
 	int r;
 
 	if (!z->looped) {
-		printf("served by nbdkit, the server that is set: if it dies what it holds is "
+		printf("# served by nbdkit, the server that is set: if it dies what it holds is "
 		       "lost\n");
 		return;
 	}
 	r = connections_probe(&why);
 	if (r == 0) {
-		printf("served by zcram-server: the kernel gives it an io_uring\n");
+		printf("# served by zcram-server: the kernel gives it an io_uring\n");
 	} else if (geteuid() != 0 || !connections_are_refused(r)) {
-		printf("served by zcram-server, or by nbdkit, if root is given no io_uring either: "
+		printf("# served by zcram-server, or by nbdkit, if root is given no io_uring "
+		       "either: "
 		       "%s\n",
 		       why ? why : strerror(-r));
 	} else {
-		printf("served by nbdkit: %s: see kernel.io_uring_disabled: if it dies what it "
+		printf("# served by nbdkit: %s: see kernel.io_uring_disabled: if it dies what it "
 		       "holds is lost\n",
 		       why ? why : strerror(-r));
 		z->looped = false;

@@ -54,9 +54,9 @@ grep -q "^attach $ZCRAM_RUN_DIR/zcram0/nbd.sock to /dev/nbd9 by 3 connections as
 grep -q '^swapon --priority 100 --options discard ' "$dir/said"
 ! grep -q ' pool=' "$dir/said" || fail "a pool without a server that can be brought back"
 gives 0 ' ./x.so size=1G' --check --server=nbdkit --plugin=./x.so zcram0
-grep -q '^served by nbdkit, the server that is set: ' "$dir/said"
+grep -q '^# served by nbdkit, the server that is set: ' "$dir/said"
 # Where the kernel gives no io_uring, it says so, and so it does where we have it refuse one.
-if [ -n "${ZCRAM_LOOP-}" ] && "$ZCRAMD" --root="$dir" --check zcram0 | grep -q '^served by zcram-server: '; then
+if [ -n "${ZCRAM_LOOP-}" ] && "$ZCRAMD" --root="$dir" --check zcram0 | grep -q '^# served by zcram-server: '; then
 	gives 0 "/x/server --pidfile=$ZCRAM_RUN_DIR/zcram0/pid --threads=2 --connection=REGION,RING,SOCKET" \
 		--check --server=/x/server zcram0
 	equal=$(grep -o -- ' --connection=REGION,RING,SOCKET' "$dir/said" | wc -l)
@@ -64,13 +64,13 @@ if [ -n "${ZCRAM_LOOP-}" ] && "$ZCRAMD" --root="$dir" --check zcram0 | grep -q '
 	grep -q ' size=1G .* pool=zcram0 pool-at-exit=keep control=.* name=zcram0$' "$dir/said"
 	grep -q '^attach them to /dev/nbd9 by 3 connections as zcram:zcram0' "$dir/said"
 	gives 0 '/zcram/zcram-server --pidfile=' --check zcram0
-	grep -q '^served by zcram-server: the kernel gives it an io_uring$' "$dir/said"
+	grep -q '^# served by zcram-server: the kernel gives it an io_uring$' "$dir/said"
 	said=$("$ZCRAM_WITHOUT" io_uring "$ZCRAMD" --root="$dir" --check zcram0)
 	if [ "$(id -u)" -eq 0 ]; then
-		expected='served by nbdkit: no io_uring: Operation not permitted: see kernel.io_uring_disabled: '
+		expected='# served by nbdkit: no io_uring: Operation not permitted: see kernel.io_uring_disabled: '
 		grep -q '^nbdkit --foreground' <<<"$said" || fail "$said"
 	else
-		expected='served by zcram-server, or by nbdkit, if root is given no io_uring either: no io_uring: '
+		expected='# served by zcram-server, or by nbdkit, if root is given no io_uring either: no io_uring: '
 	fi
 	[[ $said == "$expected"* ]] || fail "$said"
 else

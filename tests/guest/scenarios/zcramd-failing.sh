@@ -13,7 +13,7 @@
 . "$(dirname "$0")/zcramd.sh"
 
 conf '[zcram0]' 'zram-size = 256'
-real=$(zcramd --check zcram0 | sed -n '1s/ .*//p')
+real=$(zcramd --check zcram0 | awk '/^[^#]/ { print $1; exit }')
 # A server that dies when it has served for as many seconds as /run/life says, or at once, or lives.
 cat >/run/server <<EOF
 #!/bin/bash

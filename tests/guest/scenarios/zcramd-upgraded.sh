@@ -40,7 +40,7 @@ upgrade_fails() {
 }
 
 conf '[zcram0]' 'zram-size = 1024'
-real=$(zcramd --check zcram0 | awk '{ print $1; exit }')
+real=$(zcramd --check zcram0 | awk '/^[^#]/ { print $1; exit }')
 ln -sf "$real" "$installed"
 zcramd_options=(--server="$installed")
 start
