@@ -89,8 +89,9 @@ unsigned int dicts_newest(const struct device *d)
 	unsigned int newest = 0;
 
 	for (unsigned int generation = 1; generation <= DICT_GENERATIONS; generation++)
-		if (dicts->own[generation - 1] &&
-		    (newest == 0 || dicts->sequence[generation - 1] > dicts->sequence[newest - 1]))
+		if (load_relaxed(&dicts->own[generation - 1]) &&
+		    (newest == 0 || load_relaxed(&dicts->sequence[generation - 1]) >
+					    load_relaxed(&dicts->sequence[newest - 1])))
 			newest = generation;
 	return newest;
 }
@@ -144,8 +145,8 @@ static void publish(struct device *d, unsigned int generation, uint64_t sequence
 {
 	struct dicts *dicts = &d->dicts;
 
-	dicts->own[generation - 1] = dict;
-	dicts->sequence[generation - 1] = sequence;
+	store_relaxed(&dicts->own[generation - 1], dict);
+	store_relaxed(&dicts->sequence[generation - 1], sequence);
 	add_relaxed(&dicts->memory, dict_memory(dict));
 	dict_table_set(&dicts->table, generation, dict);
 }
@@ -234,7 +235,7 @@ unsigned int dicts_retire(struct device *d)
 		if (!is_retirable(d, generation))
 			continue;
 		retired[n++] = d->dicts.own[generation - 1];
-		d->dicts.own[generation - 1] = NULL;
+		store_relaxed(&d->dicts.own[generation - 1], NULL);
 		dict_table_set(&d->dicts.table, generation, NULL);
 		take_from_store(d, generation);
 	}

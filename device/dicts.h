@@ -84,7 +84,7 @@ int dicts_use(struct device *device, struct codec_stream *stream);
  */
 unsigned int dicts_retire(struct device *device);
 
-/* The newest generation, 0: there is none. The trainer's. */
+/* The newest generation, 0: there is none. For the trainer; others are told which was, a moment ago. */
 unsigned int dicts_newest(const struct device *device);
 
 /* The oldest, likewise. */

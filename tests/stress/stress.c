@@ -362,12 +362,12 @@ static void recover(struct round *round, const struct configuration *c, void *st
 	model_read(model, 0, model->size);
 }
 
-/* How many were trained. All is quiet. */
+/* How many were trained so far. */
 static uint64_t dictionaries(const struct device *device)
 {
 	unsigned int newest = dicts_newest(device);
 
-	return newest ? device->dicts.sequence[newest - 1] : 0;
+	return newest ? load_relaxed(&device->dicts.sequence[newest - 1]) : 0;
 }
 
 static void run_round(const struct configuration *c, const struct layout *layout, uint64_t seed)
