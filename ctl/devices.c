@@ -400,3 +400,30 @@ const char *ctl_device_state(const struct ctl_device *device)
 		return "failed";
 	}
 }
+
+int ctl_device_order(const char *operand, const char *command, struct json_object *arguments,
+		     bool patient,
+		     int (*show)(const struct ctl_device *device, const struct json_object *result))
+{
+	struct json_object *result = NULL;
+	struct control_client *client;
+	struct ctl_device device;
+	char *message = NULL;
+	int status = ctl_device_connect(operand, &device, &client);
+	int ret;
+
+	if (status != CTL_OK)
+		return status;
+	if (patient)
+		control_set_timeout(client, -1);
+	ret = control_call(client, command, arguments, &result, &message);
+	if (ret < 0)
+		status = ctl_device_failed(&device, ret, message);
+	else if (show != NULL)
+		status = show(&device, result);
+	json_object_put(result);
+	free(message);
+	control_close(client);
+	ctl_device_clear(&device);
+	return status;
+}

@@ -80,6 +80,15 @@ void ctl_devices_free(struct ctl_device *devices, size_t count);
 int ctl_device_connect(const char *operand, struct ctl_device *ret_device,
 		       struct control_client **ret_client);
 
+/*
+ * Have the device that OPERAND names do COMMAND, with ARGUMENTS, which stay the caller's; PATIENT: however
+ * long it takes. SHOW, unless NULL, prints the answer. What fails is said. Blocks. Returns the exit status.
+ */
+int ctl_device_order(const char *operand, const char *command, struct json_object *arguments,
+		     bool patient,
+		     int (*show)(const struct ctl_device *device,
+				 const struct json_object *result));
+
 /* What a negative errno of a control call means, in words for the user. */
 const char *ctl_control_why(int error);
 

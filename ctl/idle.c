@@ -25,33 +25,21 @@ static int read_age(const char *text, uint64_t *ret_seconds)
 	return CTL_OK;
 }
 
+static int report(const struct ctl_device *device, const struct json_object *result)
+{
+	printf("%s: %" PRIu64 " pages are idle\n", device->name, ctl_stat_number(result, "pages"));
+	return ctl_flush();
+}
+
+/* It takes as long as the slot table is. */
 static int call(const char *operand, uint64_t seconds)
 {
-	struct json_object *arguments, *result = NULL;
-	struct control_client *client;
-	struct ctl_device device;
-	char *message = NULL;
-	int status = ctl_device_connect(operand, &device, &client);
-	int ret;
+	struct json_object *arguments = json_object_new_object();
+	int status;
 
-	if (status != CTL_OK)
-		return status;
-	control_set_timeout(client, -1); /* as long as the slot table is */
-	arguments = json_object_new_object();
 	json_object_object_add(arguments, "seconds", json_object_new_uint64(seconds));
-	ret = control_call(client, "idle", arguments, &result, &message);
-	if (ret < 0) {
-		status = ctl_device_failed(&device, ret, message);
-	} else {
-		printf("%s: %" PRIu64 " pages are idle\n", device.name,
-		       ctl_stat_number(result, "pages"));
-		status = ctl_flush();
-	}
+	status = ctl_device_order(operand, "idle", arguments, true, report);
 	json_object_put(arguments);
-	json_object_put(result);
-	free(message);
-	control_close(client);
-	ctl_device_clear(&device);
 	return status;
 }
 

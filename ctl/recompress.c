@@ -84,27 +84,6 @@ static int report(const struct ctl_device *device, const struct json_object *res
 	return ctl_flush();
 }
 
-static int call(const char *operand, struct json_object *arguments)
-{
-	struct json_object *result = NULL;
-	struct control_client *client;
-	struct ctl_device device;
-	char *message = NULL;
-	int status = ctl_device_connect(operand, &device, &client);
-	int ret;
-
-	if (status != CTL_OK)
-		return status;
-	control_set_timeout(client, -1); /* it takes as long as it takes */
-	ret = control_call(client, "recompress", arguments, &result, &message);
-	status = ret < 0 ? ctl_device_failed(&device, ret, message) : report(&device, result);
-	json_object_put(result);
-	free(message);
-	control_close(client);
-	ctl_device_clear(&device);
-	return status;
-}
-
 static int run(struct ctl_args *args)
 {
 	struct json_object *arguments;
@@ -116,7 +95,7 @@ static int run(struct ctl_args *args)
 	for (size_t i = 1; i < args->count && status == CTL_OK; i++)
 		status = add_argument(arguments, args->operands[i]);
 	if (status == CTL_OK)
-		status = call(args->operands[0], arguments);
+		status = ctl_device_order(args->operands[0], "recompress", arguments, true, report);
 	json_object_put(arguments);
 	return status;
 }

@@ -60,27 +60,6 @@ static int add_setting(struct json_object *arguments, char *setting)
 	return CTL_FAILURE;
 }
 
-static int send_settings(const char *operand, struct json_object *arguments)
-{
-	struct json_object *result = NULL;
-	struct control_client *client;
-	struct ctl_device device;
-	char *message = NULL;
-	int status = ctl_device_connect(operand, &device, &client);
-	int ret;
-
-	if (status != CTL_OK)
-		return status;
-	ret = control_call(client, "set", arguments, &result, &message);
-	if (ret < 0)
-		status = ctl_device_failed(&device, ret, message);
-	json_object_put(result);
-	free(message);
-	control_close(client);
-	ctl_device_clear(&device);
-	return status;
-}
-
 static int run(struct ctl_args *args)
 {
 	int opt = ctl_next_option(args), status = CTL_OK;
@@ -92,7 +71,7 @@ static int run(struct ctl_args *args)
 	for (size_t i = 1; i < args->count && status == CTL_OK; i++)
 		status = add_setting(arguments, args->operands[i]);
 	if (status == CTL_OK)
-		status = send_settings(args->operands[0], arguments);
+		status = ctl_device_order(args->operands[0], "set", arguments, false, NULL);
 	json_object_put(arguments);
 	return status;
 }
