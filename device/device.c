@@ -250,6 +250,21 @@ static int prefault_table(struct device *d)
 	return r;
 }
 
+/* What compresses: streams, the recompressor, and the dictionaries that there are. */
+static int prefault_codecs(struct device *d)
+{
+	int r;
+
+	pthread_mutex_lock(&d->settings_lock);
+	r = streams_prefault(d);
+	if (r == 0)
+		r = background_prefault(d);
+	if (r == 0)
+		r = dicts_prefault(d);
+	pthread_mutex_unlock(&d->settings_lock);
+	return r;
+}
+
 int device_prefault(struct device *d)
 {
 	int r = prefault_table(d);
@@ -264,16 +279,7 @@ int device_prefault(struct device *d)
 		r = os_prefault(d->header, sizeof(*d->header));
 	if (r == 0)
 		r = zs_prefault(d->pool);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&d->settings_lock);
-	r = streams_prefault(d);
-	if (r == 0)
-		r = background_prefault(d);
-	if (r == 0)
-		r = dicts_prefault(d);
-	pthread_mutex_unlock(&d->settings_lock);
-	return r;
+	return r < 0 ? r : prefault_codecs(d);
 }
 
 int device_prefault_ahead(struct device *d)
@@ -285,14 +291,7 @@ int device_prefault_ahead(struct device *d)
 		r = os_map_resident(d->header, d->header->layout.arena);
 	if (r == 0)
 		r = zs_prefault_ahead(d->pool);
-	if (r < 0)
-		return r;
-	pthread_mutex_lock(&d->settings_lock);
-	r = streams_prefault(d);
-	if (r == 0)
-		r = background_prefault(d);
-	pthread_mutex_unlock(&d->settings_lock);
-	return r;
+	return r < 0 ? r : prefault_codecs(d);
 }
 
 void device_stop_background(struct device *d)
