@@ -11,10 +11,22 @@ import threading
 PART = 1 << 20
 
 
+def request(connection):
+    """A whole line, in however many pieces it comes, and what came with it; b"" at the end."""
+    line, came = b"", []
+    while not line.endswith(b"\n"):
+        piece, fds, _, _ = socket.recv_fds(connection, 65536, 1)
+        if not piece:
+            return b"", came
+        line += piece
+        came += fds
+    return line, came
+
+
 def answer(connection):
     streams = []
     while True:
-        line, fds, _, _ = socket.recv_fds(connection, 65536, 1)
+        line, fds = request(connection)
         if not line:
             return
         if json.loads(line)["command"] == "save":
