@@ -2,6 +2,7 @@
 #include "control/answer.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -162,6 +163,55 @@ static struct json_object *answer_map(struct device *device, unsigned int cells)
 	return answer_finish(result, ok);
 }
 
+/* Pages of one answer: it is to be short, for others wait for it. */
+#define BLOCKS	    8192
+#define BLOCKS_TEXT (BLOCKS * (size_t)3)
+
+static void describe(const struct device_block *block, char text[3])
+{
+	static const char states[DEVICE_BLOCK_STATES] = {
+		[DEVICE_BLOCK_EMPTY] = '.', [DEVICE_BLOCK_SAME] = 's',	  [DEVICE_BLOCK_POOL] = 'p',
+		[DEVICE_BLOCK_RAW] = 'h',   [DEVICE_BLOCK_DAMAGED] = 'd',
+	};
+	static const char marks[DEVICE_BLOCK_MARKS] = {
+		[DEVICE_BLOCK_UNTRIED] = '.',
+		[DEVICE_BLOCK_RECOMPRESSED] = 'r',
+		[DEVICE_BLOCK_UNSHRINKABLE] = 'n',
+	};
+	bool aged = block->state == DEVICE_BLOCK_POOL || block->state == DEVICE_BLOCK_RAW;
+
+	text[0] = states[block->state];
+	text[1] = marks[block->mark];
+	text[2] = aged ? "0123456789abcdef"[block->age] : '.';
+}
+
+_Static_assert(DEVICE_AGES == 16, "a digit for each age");
+
+static struct json_object *new_blocks(const struct device_block *blocks, size_t count)
+{
+	char *text = malloc(BLOCKS_TEXT);
+	struct json_object *value;
+
+	if (text == NULL)
+		return NULL;
+	for (size_t i = 0; i < count; i++)
+		describe(&blocks[i], text + 3 * i);
+	value = json_object_new_string_len(text, (int)(3 * count));
+	free(text);
+	return value;
+}
+
+static struct json_object *answer_blocks(struct device *device, uint64_t from)
+{
+	struct device_block blocks[BLOCKS];
+	size_t count = device_get_blocks(device, &from, blocks, BLOCKS);
+	struct json_object *result = json_object_new_object();
+	bool ok = control_add(result, "from", json_object_new_uint64(from));
+
+	ok &= control_add(result, "blocks", new_blocks(blocks, count));
+	return answer_finish(result, ok);
+}
+
 static struct json_object *answer_set(struct device *device, const struct control_request *request)
 {
 	struct device_settings settings;
@@ -183,6 +233,8 @@ struct json_object *answer_request(const struct control_server_options *options,
 	switch (request->command) {
 	case CONTROL_MAP:
 		return answer_map(options->device, request->cells);
+	case CONTROL_BLOCKS:
+		return answer_blocks(options->device, request->from);
 	case CONTROL_SET:
 		return answer_set(options->device, request);
 	default:

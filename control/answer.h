@@ -9,7 +9,7 @@
 #include "control/server.h"
 
 /*
- * The answer, a result or an error, to stat, map or set: an object to be put, or NULL for
+ * The answer, a result or an error, to stat, map, blocks or set: an object to be put, or NULL for
  * want of memory. What the device says is copied out of it before any of this is allocated. Set may
  * block while requests of the device go on.
  */

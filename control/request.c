@@ -10,19 +10,17 @@
 #include "control/envelope.h"
 #include "device/settings.h"
 
-#define COMMANDS "give stat, map, compact, idle, recompress, set, handover, adopt, save or restore"
+#define COMMANDS                                                                            \
+	"give stat, map, blocks, compact, idle, recompress, set, handover, adopt, save or " \
+	"restore"
 #define SETTINGS "give algorithm, filter, compact, recompress-age, recompress-cpu or mem-limit"
 
 static const char *const names[] = {
-	[CONTROL_STAT] = "stat",
-	[CONTROL_MAP] = "map",
-	[CONTROL_COMPACT] = "compact",
-	[CONTROL_IDLE] = "idle",
-	[CONTROL_RECOMPRESS] = "recompress",
-	[CONTROL_SET] = "set",
-	[CONTROL_HANDOVER] = "handover",
-	[CONTROL_ADOPT] = "adopt",
-	[CONTROL_SAVE] = "save",
+	[CONTROL_STAT] = "stat",       [CONTROL_MAP] = "map",
+	[CONTROL_BLOCKS] = "blocks",   [CONTROL_COMPACT] = "compact",
+	[CONTROL_IDLE] = "idle",       [CONTROL_RECOMPRESS] = "recompress",
+	[CONTROL_SET] = "set",	       [CONTROL_HANDOVER] = "handover",
+	[CONTROL_ADOPT] = "adopt",     [CONTROL_SAVE] = "save",
 	[CONTROL_RESTORE] = "restore",
 };
 
@@ -54,6 +52,29 @@ static int read_cells(struct json_object *arguments, struct control_request *req
 					 "argument cells: not one: give a number from 1 to %d",
 					 CONTROL_CELLS_MAX);
 	request->cells = (unsigned int)n;
+	return 0;
+}
+
+static int read_blocks(struct json_object *arguments, struct control_request *request,
+		       struct control_error *error)
+{
+	struct json_object *from = NULL;
+	char buf[ENVELOPE_QUOTE_SIZE];
+
+	if (arguments != NULL) {
+		json_object_object_foreach(arguments, key, value)
+		{
+			if (strcmp(key, "from") != 0)
+				return control_error_set(error, EINVAL,
+							 "argument %s: unknown: give from",
+							 envelope_quote_key(key, buf));
+			from = value;
+		}
+	}
+	if (!json_object_is_type(from, json_type_int) || json_object_get_int64(from) < 0)
+		return control_error_set(error, EINVAL,
+					 "argument from: not a page: give a number, 0 at first");
+	request->from = (uint64_t)json_object_get_int64(from);
 	return 0;
 }
 
@@ -202,6 +223,9 @@ int request_parse(const char *line, size_t len, struct control_request *ret_requ
 	switch (request.command) {
 	case CONTROL_MAP:
 		r = read_cells(arguments, &request, ret_error);
+		break;
+	case CONTROL_BLOCKS:
+		r = read_blocks(arguments, &request, ret_error);
 		break;
 	case CONTROL_IDLE:
 		r = read_idle(arguments, &request, ret_error);

@@ -11,6 +11,7 @@
 enum control_command {
 	CONTROL_STAT,
 	CONTROL_MAP,
+	CONTROL_BLOCKS,
 	CONTROL_COMPACT,
 	CONTROL_IDLE,
 	CONTROL_RECOMPRESS,
@@ -24,6 +25,7 @@ enum control_command {
 struct control_request {
 	enum control_command command;
 	unsigned int cells;		     /* of map: 1 to CONTROL_CELLS_MAX */
+	uint64_t from;			     /* of blocks: a page */
 	uint64_t seconds;		     /* of idle: 0: all pages */
 	struct device_recompress recompress; /* of recompress */
 	bool force;			     /* of restore */

@@ -37,6 +37,8 @@ static const struct family families[] = {
 	{"invalid_io", "invalid_requests", true, UNIT_NONE, "Requests outside the device."},
 	{"notify_free", "dropped_pages", true, UNIT_NONE,
 	 "Pages whose content a trim or zero dropped."},
+	{"pages_raw_since", "stored_raw_pages", true, UNIT_NONE,
+	 "Pages that were written and stored as they are."},
 	{"pages_same", "same_pages", false, UNIT_NONE,
 	 "Pages of one repeated word, which take no memory."},
 	{"pages_pool", "pool_pages", false, UNIT_NONE, "Pages stored in the pool."},

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* stat: all that a device's server says of itself, and zcramd of the server. */
 #include <errno.h>
+#include <getopt.h>
 #include <inttypes.h>
 #include <json-c/json.h>
 #include <stdbool.h>
@@ -9,9 +10,15 @@
 
 #include "ctl/ctl.h"
 #include "ctl/devices.h"
+#include "ctl/zram.h"
+
+enum {
+	OPT_ZRAM = 256,
+};
 
 static const struct ctl_option options[] = {
 	{'J', "json", NULL, "print JSON"},
+	{OPT_ZRAM, "zram", "FILE", "print what the kernel's zram has in this file"},
 	{0},
 };
 
@@ -84,18 +91,12 @@ static int print_without_server(struct ctl_device *device, bool json)
 	return status;
 }
 
-static int run(struct ctl_args *args)
+static int stat(char *const *operands, bool json)
 {
 	struct ctl_device *devices;
 	size_t count;
-	bool json = false;
-	int opt, status;
+	int status = ctl_devices_find(operands, 1, &devices, &count);
 
-	while ((opt = ctl_next_option(args)) > 0)
-		json = true;
-	if (opt < 0 || !ctl_operands_fit(args, 1, 1))
-		return args->status;
-	status = ctl_devices_find(args->operands, 1, &devices, &count);
 	if (status != CTL_OK)
 		return status;
 	if (devices->error < 0)
@@ -106,10 +107,54 @@ static int run(struct ctl_args *args)
 	return status;
 }
 
+static int stat_zram(const char *operand, const char *file)
+{
+	struct control_client *client;
+	struct ctl_device device;
+	int status;
+
+	if (!ctl_zram_is_file(file))
+		return ctl_misused("stat: --zram %s: no such file: give " CTL_ZRAM_FILES, file);
+	status = ctl_device_connect(operand, &device, &client);
+	if (status != CTL_OK)
+		return status;
+	status = ctl_zram_print(&device, client, file);
+	control_close(client);
+	ctl_device_clear(&device);
+	return status;
+}
+
+static int run(struct ctl_args *args)
+{
+	const char *file = NULL;
+	bool json = false;
+	int opt;
+
+	while ((opt = ctl_next_option(args)) > 0) {
+		if (opt == OPT_ZRAM)
+			file = optarg;
+		else
+			json = true;
+	}
+	if (opt < 0 || !ctl_operands_fit(args, 1, 1))
+		return args->status;
+	if (json && file)
+		return ctl_misused("stat: --json and --zram: give one of them");
+	return file ? stat_zram(args->operands[0], file) : stat(args->operands, json);
+}
+
+static void file_help(FILE *out)
+{
+	fputs("\nFILE is mm_stat, io_stat or bd_stat, of /sys/block/zram0, or block_state, of\n"
+	      "/sys/kernel/debug/zram/zram0: columns, widths and units are the kernel's.\n",
+	      out);
+}
+
 const struct ctl_command ctl_stat = {
 	.name = "stat",
 	.operands = "DEVICE",
 	.summary = "all settings and statistics of a device",
 	.options = options,
 	.run = run,
+	.help = file_help,
 };

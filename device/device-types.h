@@ -25,7 +25,7 @@
 struct counters {
 	uint64_t reads, writes, trims, zeroes, flushes;
 	uint64_t bytes_read, bytes_written;
-	uint64_t failed_reads, failed_writes, notify_free;
+	uint64_t failed_reads, failed_writes, notify_free, raw_since;
 	uint64_t compress_ns, decompress_ns;
 	uint64_t stream_waits, slot_waits;
 	uint64_t recompressed, recompress_failed, recompress_saved;

@@ -84,7 +84,8 @@ struct device_stats {
 	uint64_t bytes_read, bytes_written;
 	uint64_t failed_reads, failed_writes; /* also of trims and zeroes; not the invalid ones */
 	uint64_t invalid_io;		      /* outside the device */
-	uint64_t notify_free; /* pages whose content a trim or zero dropped, zeros too */
+	uint64_t notify_free;	  /* pages whose content a trim or zero dropped, zeros too */
+	uint64_t pages_raw_since; /* pages that were written and stored raw */
 	/* content, in pages of the device */
 	uint64_t pages_same;	/* one repeated word, written zeros too: no object */
 	uint64_t pages_pool;	/* objects in the pool */
@@ -281,6 +282,35 @@ uint64_t device_idle_max(void);
  * -EINVAL: CELLS is 0; -ENOMEM.
  */
 int device_get_map(struct device *device, unsigned int cells, uint8_t *ret_live, uint8_t *ret_held);
+
+/*
+ * What each page is, COUNT of them at most from *FROM on, which is moved behind what was never in use.
+ * Returns how many, 0 at the end of the device, where *FROM then stands. Each is as it was at some
+ * moment of the call. Takes no lock of a request's; allocates nothing.
+ */
+enum device_block_state {
+	DEVICE_BLOCK_EMPTY,
+	DEVICE_BLOCK_SAME, /* of one repeated word */
+	DEVICE_BLOCK_POOL,
+	DEVICE_BLOCK_RAW, /* in the pool, stored raw */
+	DEVICE_BLOCK_DAMAGED,
+	DEVICE_BLOCK_STATES
+};
+
+enum device_block_mark {
+	DEVICE_BLOCK_UNTRIED,
+	DEVICE_BLOCK_RECOMPRESSED, /* tried, and compressed as recompression does it */
+	DEVICE_BLOCK_UNSHRINKABLE, /* tried, and left as it was */
+	DEVICE_BLOCK_MARKS
+};
+
+struct device_block {
+	uint8_t state;	   /* enum device_block_state */
+	uint8_t mark, age; /* in the pool: enum device_block_mark; its class, below DEVICE_AGES */
+};
+
+size_t device_get_blocks(struct device *device, uint64_t *from, struct device_block *ret_blocks,
+			 size_t count);
 
 /*
  * Check every invariant of slots and pool. No request may be under way; background threads may.

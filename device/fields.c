@@ -20,6 +20,7 @@ const struct device_stat_field device_stat_fields[] = {
 	FIELD(failed_writes),
 	FIELD(invalid_io),
 	FIELD(notify_free),
+	FIELD(pages_raw_since),
 	FIELD(pages_same),
 	FIELD(pages_pool),
 	FIELD(pages_raw),

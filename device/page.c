@@ -134,6 +134,8 @@ static void drop(struct device *d, struct stream *s, slot_word word)
 static void swap(struct device *d, struct stream *s, uint64_t page, slot_word old, slot_word new)
 {
 	page_account(&s->counters, new, 1);
+	if (slot_state(new) == SLOT_POOL && codec_encoding_id(slot_encoding(new)) == CODEC_RAW)
+		counter_add(&s->counters.raw_since, 1);
 	slot_unlock(&d->slots[page], slot_parking(d, page), new);
 	STEP("write: slot swapped");
 	drop(d, s, old);

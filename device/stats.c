@@ -62,6 +62,7 @@ void device_get_stats(struct device *d, struct device_stats *ret_stats)
 		.failed_writes = c.failed_writes,
 		.invalid_io = load_relaxed(&d->invalid_io),
 		.notify_free = c.notify_free,
+		.pages_raw_since = c.raw_since,
 		.pages_same = (uint64_t)c.same,
 		.pages_pool = (uint64_t)c.pool,
 		.pages_raw = (uint64_t)c.raw,

@@ -16,6 +16,7 @@ const char *const fuzz_seeds[] = {
 	"{\"version\":1,\"command\":\"stat\"}",
 	"{\"version\":1,\"command\":\"compact\",\"arguments\":{}}",
 	"{\"version\":1,\"command\":\"map\",\"arguments\":{\"cells\":4096}}",
+	"{\"version\":1,\"command\":\"blocks\",\"arguments\":{\"from\":8192}}",
 	"{\"version\":1,\"command\":\"set\",\"arguments\":{\"algorithm\":\"zstd(level=3)\","
 	"\"filter\":\"none\",\"compact\":\"off\",\"mem-limit\":\"200M\"}}",
 	"{\"version\":1,\"command\":\"set\",\"arguments\":{\"mem-limit\":\"0\"}}",

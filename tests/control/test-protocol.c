@@ -6,7 +6,9 @@
 #include "control/request.h"
 #include "tests/control/fixture.h"
 
-#define COMMANDS "give stat, map, compact, idle, recompress, set, handover, adopt, save or restore"
+#define COMMANDS                                                                            \
+	"give stat, map, blocks, compact, idle, recompress, set, handover, adopt, save or " \
+	"restore"
 
 /* Lines. */
 
@@ -233,6 +235,9 @@ static void test_requests(void **state)
 	assert_int_equal(request.cells, 4096);
 	request = good("{\"version\":1,\"command\":\"map\",\"arguments\":{\"cells\":1}}");
 	assert_int_equal(request.cells, 1);
+	request = good("{\"version\":1,\"command\":\"blocks\",\"arguments\":{\"from\":8192}}");
+	assert_int_equal(request.command, CONTROL_BLOCKS);
+	assert_int_equal(request.from, 8192);
 	assert_int_equal(good("{\"version\":1,\"command\":\"handover\"}").command,
 			 CONTROL_HANDOVER);
 	assert_int_equal(good("{\"version\":1,\"command\":\"adopt\",\"arguments\":{}}").command,
@@ -305,6 +310,23 @@ static void test_bad_map(void **state)
 			 "{\"version\":1,\"command\":\"map\",\"arguments\":{\"cells\":%s}}",
 			 cells[i]);
 		bad(line, EINVAL, "argument cells: not one: give a number from 1 to 4096");
+	}
+}
+
+static void test_bad_blocks(void **state)
+{
+	static const char *const froms[] = {"-1", "1.5", "\"8\"", "null", "[]", "{}"};
+	char line[128];
+
+	bad("{\"version\":1,\"command\":\"blocks\"}", EINVAL,
+	    "argument from: not a page: give a number, 0 at first");
+	bad("{\"version\":1,\"command\":\"blocks\",\"arguments\":{\"page\":1}}", EINVAL,
+	    "argument page: unknown: give from");
+	for (size_t i = 0; i < sizeof(froms) / sizeof(froms[0]); i++) {
+		snprintf(line, sizeof(line),
+			 "{\"version\":1,\"command\":\"blocks\",\"arguments\":{\"from\":%s}}",
+			 froms[i]);
+		bad(line, EINVAL, "argument from: not a page: give a number, 0 at first");
 	}
 }
 
@@ -402,8 +424,9 @@ int main(void)
 		cmocka_unit_test(test_errno_names), cmocka_unit_test(test_answers),
 		cmocka_unit_test(test_no_memory),   cmocka_unit_test(test_bad_answers),
 		cmocka_unit_test(test_requests),    cmocka_unit_test(test_bad_requests),
-		cmocka_unit_test(test_bad_map),	    cmocka_unit_test(test_bad_set),
-		cmocka_unit_test(test_long_names),  cmocka_unit_test(test_settings),
+		cmocka_unit_test(test_bad_map),	    cmocka_unit_test(test_bad_blocks),
+		cmocka_unit_test(test_bad_set),	    cmocka_unit_test(test_long_names),
+		cmocka_unit_test(test_settings),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -145,6 +145,64 @@ static void test_map(void **state)
 	serving_end(&serving);
 }
 
+/* blocks */
+
+/* As the device has the page: of one that is in no leaf in use there is nothing. */
+static void assert_said(struct device *device, uint64_t page, const char said[3])
+{
+	struct device_block block = {0};
+	uint64_t from = page;
+
+	if (device_get_blocks(device, &from, &block, 1) == 0 || from != page)
+		block = (struct device_block){0};
+	assert_int_equal(said[0], ".sphd"[block.state]);
+	assert_int_equal(said[1], ".rn"[block.mark]);
+	assert_int_equal(said[2], strchr("ph", said[0]) ? "0123456789abcdef"[block.age] : '.');
+}
+
+/* Each page is said of once, in order. How many answers that took. */
+static uint64_t follow_blocks(struct device *device, int fd)
+{
+	uint64_t from = 0, count, answers = 0;
+
+	do {
+		struct json_object *result;
+		const char *text;
+		char request[128];
+
+		snprintf(request, sizeof(request),
+			 "{\"version\":1,\"command\":\"blocks\",\"arguments\":{\"from\":%" PRIu64
+			 "}}\n",
+			 from);
+		result = ask(fd, request);
+		assert_true(member_u64(result, "from") >= from);
+		from = member_u64(result, "from");
+		text = member_text(result, "blocks");
+		count = strlen(text) / 3;
+		assert_int_equal(strlen(text), 3 * count);
+		for (uint64_t i = 0; i < count; i++)
+			assert_said(device, from++, text + 3 * i);
+		json_object_put(result);
+		answers++;
+	} while (count > 0);
+	assert_int_equal(from, DEVICE_SIZE / DEVICE_PAGE_SIZE);
+	return answers;
+}
+
+static void test_blocks(void **state)
+{
+	struct serving serving = serving_begin(PATIENT);
+	uint64_t idle;
+	int fd = raw_connect();
+
+	assert_int_equal(follow_blocks(serving.device, fd), 1);
+	fill(serving.device, 4000);
+	assert_int_equal(device_idle(serving.device, 0, &idle), 0);
+	assert_int_equal(follow_blocks(serving.device, fd), 2);
+	close(fd);
+	serving_end(&serving);
+}
+
 /* set */
 
 static struct device_settings settings_of(struct device *device)
@@ -346,6 +404,7 @@ static void test_others_meanwhile(void **state)
 	raw_print(fd, COMPACT STAT);
 	wait_begun();
 	assert_served(other);
+	assert_int_equal(follow_blocks(serving.device, other), 1);
 	json_object_put(ask(other, "{\"version\":1,\"command\":\"set\",\"arguments\":"
 				   "{\"filter\":\"none\"}}\n"));
 	raw_print(other, COMPACT);
@@ -477,6 +536,7 @@ int main(void)
 		cmocka_unit_test(test_stat),
 		cmocka_unit_test(test_no_name),
 		cmocka_unit_test(test_map),
+		cmocka_unit_test(test_blocks),
 		cmocka_unit_test(test_set),
 		cmocka_unit_test(test_set_all_or_nothing),
 		cmocka_unit_test(test_compact),

@@ -50,6 +50,31 @@ grep -q '^zcramctl: zcram0: .*algorithm.*lz4.*zstd' "$dir/err" || fail "$(cat "$
 setting compact off
 setting algorithm 'lz4(level=3)'
 
+# The kernel's files of zram, by the same numbers.
+zram() {
+	equal "$1" "$(ctl stat --zram "$1" zcram0)" "$2"
+}
+
+get_stats
+zram mm_stat "$(printf '%8u %8u %8u %8u %8u %8u %8u %8u %8u' \
+	$(((S[pages_same] + S[pages_pool]) * 4096)) "${S[payload]}" "${S[pool]}" 0 "${S[pool_max]}" \
+	"${S[pages_same]}" "${S[pages_compacted]}" "${S[pages_raw]}" "${S[pages_raw_since]}")"
+zram io_stat '       0        0        0        0'
+zram bd_stat '       0        0        0'
+
+# block_state LETTERS: pages whose flags match; all lines are as the kernel prints them
+block_state() {
+	ctl stat --zram block_state zcram0 >"$dir/blocks"
+	grep -qvE '^ {4} *[0-9]+ +[0-9]+\.[0-9]{6} [s.][w.][h.][i.][r.][n.]$' "$dir/blocks" &&
+		fail "$(grep -vE ' [s.][w.][h.][i.][r.][n.]$' "$dir/blocks" | head -n 3)"
+	grep -c " $1\$" "$dir/blocks"
+}
+
+equal "pages with content" "$(block_state '......')" $((S[pages_same] + S[pages_pool]))
+equal "pages of one word" "$(block_state 's\.\.\.\.\.')" "${S[pages_same]}"
+equal "raw pages" "$(block_state '\.\.h...')" "${S[pages_raw]}"
+equal "the pages' numbers" "$(awk '{ print $1 }' "$dir/blocks" | sort -cnu && echo sorted)" sorted
+
 # Overwritten by what is smaller, half-empty zspages are left behind, and compaction frees some.
 head -c $((40 << 20)) "$dir/data" | tr 'a-zA-Z0-9' '\0\0\0' >"$dir/smaller"
 nbdcopy "$dir/smaller" "$uri"
@@ -67,6 +92,7 @@ equal "idle" "$(ctl idle zcram0 all)" "zcram0: ${S[pages_pool]} pages are idle"
 ctl stat zcram0 >"$dir/stat"
 grep -qx "ages.262128: ${S[pages_pool]}" "$dir/stat" || fail "$(cat "$dir/stat")"
 equal "idle, of JSON" "$(ctl stat --json zcram0 | json "j['ages'][15]['pages']")" "${S[pages_pool]}"
+equal "idle, of block_state" "$(block_state '\.\..i..')" "${S[pages_pool]}"
 ctl metrics zcram0 >"$dir/metrics"
 grep -qx \
 	"zcram_age_pages{device=\"zcram0\",class=\"15\",seconds=\"262128\"} ${S[pages_pool]}" "$dir/metrics" ||

@@ -28,6 +28,7 @@ completed "zcram0" zc
 completed "--bytes" --b
 completed "--json" stat --j
 completed "away other zcram0" stat ''
+completed "mm_stat" stat --zram m
 completed "other" compact o
 completed "algorithm= compact= filter= mem-limit= recompress-age= recompress-cpu=" 'set' zcram0 ''
 completed "filter=" 'set' zcram0 f

@@ -41,7 +41,8 @@ for stat in '' 'null' '[]' '{}' '{"version":1}' '{"version":1,"result":' "$deep"
 	'{"version":1,"result":{"stats":{"pool":"x","payload":-1,"pages_same":1e99},"size":-5}}' \
 	'{"version":1,"error":{"errno":"EIO","message":"a line"}}'; do
 	fake "$stat"
-	for command in '' --json --output-all 'stat zcram0' 'stat --json zcram0' metrics \
+	for command in '' --json --output-all 'stat zcram0' 'stat --json zcram0' 'stat --zram mm_stat zcram0' \
+		'stat --zram block_state zcram0' metrics \
 		'top --once --interval 0.1' 'set zcram0 filter=auto'; do
 		status=0
 		# shellcheck disable=SC2086 # words

@@ -27,6 +27,9 @@ refused 2 "list: --output: : no such column" list -o NAME,
 refused 2 "list: --raw and --json: give one of them" --raw --json
 refused 2 "stat: too few arguments: give DEVICE" stat
 refused 2 "stat: too many arguments: give DEVICE" stat zcram0 zcram1
+refused 2 "stat: --zram meminfo: no such file: give mm_stat, io_stat, bd_stat or block_state" stat --zram meminfo zcram0
+refused 2 "stat: --json and --zram: give one of them" stat --json --zram mm_stat zcram0
+refused 2 "stat: --zram: its argument is missing" stat --zram
 refused 2 "set: too few arguments: give DEVICE KEY=VALUE..." set zcram0
 refused 2 "set: frob=1: unknown key: give algorithm, filter, compact, recompress-age," set zcram0 frob=1
 refused 2 "set: filter: the value is missing: give filter=VALUE" set zcram0 filter
@@ -75,6 +78,7 @@ for command in stat compact idle recompress upgrade 'set' top; do
 	refused 1 "$dir/none: $no_socket" $command "$dir/none" "${arguments[@]}"
 	refused 1 "/dev/nbd999: no zcram device is attached there" $command /dev/nbd999 "${arguments[@]}"
 done
+refused 1 "zcram0: $no_socket" stat --zram mm_stat zcram0
 refused 1 "top: no device is running" top --once
 refused 1 "zcram0: not attached" detach zcram0
 refused 1 "$dir/none: No such file or directory" attach "$dir/none"
@@ -99,6 +103,7 @@ for command in stat compact idle recompress 'set' top metrics; do
 		$command dead "${arguments[@]}"
 done
 refused 1 "hung: control socket: no answer within 2 seconds: the server hangs" stat hung
+refused 1 "hung: control socket: no answer within 2 seconds" stat --zram block_state hung
 refused 1 "hung: control socket: no answer within 2 seconds" set hung filter=auto
 refused 1 "file: control socket: " stat file
 # A server without zcramd, or with one that is dead or hangs.
