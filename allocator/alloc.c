@@ -242,44 +242,23 @@ static bool is_keepers(struct zs_pool *pool, const struct zs_class *c)
 	       load_relaxed(&pool->arena.reserve) > 0 && arena_allows(&pool->arena, c->pages);
 }
 
-/*
- * At the limit a swapping kernel sends one write after the other: what the last compaction has not
- * found the next one will not find either, not so soon.
- */
-#define ROOM_AGAIN_MS 250
-
-static bool room_was_made(struct zs_pool *pool)
-{
-	uint64_t made = load_relaxed(&pool->room_made);
-
-	return made != 0 && os_now() - made < ROOM_AGAIN_MS * UINT64_C(1000000);
-}
-
 int zs_refill(struct zs_pool *pool, size_t len)
 {
 	struct zs_class *c = zs_class_of(pool, len);
-	int r;
 
 	add_relaxed(&pool->refills, 1);
-	if (is_keepers(pool, c))
-		return await_keeper(pool, c);
-	r = refill(pool, c);
-	if (r == -ENOSPC && room_was_made(pool))
-		return r;
-	if (r == -ENOSPC) {
-		/* Pages that no cell of another class has reached are better used here. */
-		keeper_trim(pool, TRIM_ALL);
-		r = refill(pool, c);
-	}
-	if (r == -ENOSPC) {
-		mover_make_room(pool);
-		r = refill(pool, c);
-	}
-	return r;
+	return is_keepers(pool, c) ? await_keeper(pool, c) : refill(pool, c);
 }
 
 /* Frees that a class sees before the mover is asked whether compaction has become worth it. */
 #define FREES_PER_LOOK 128
+
+/* Somebody is near the limit: he may wait for this cell, or for there to be something to compact. */
+static void note_free(struct zs_pool *pool)
+{
+	add_relaxed(&pool->freed, 1);
+	parking_notify(&pool->arena.returned_to, true);
+}
 
 void zs_free(struct zs_pool *pool, zs_ref ref)
 {
@@ -305,12 +284,12 @@ void zs_free(struct zs_pool *pool, zs_ref ref)
 	if (look)
 		c->frees = 0;
 	pthread_mutex_unlock(&c->lock);
-	if (unlikely(look)) {
-		store_relaxed(&pool->room_made, 0); /* there may be room to be made again */
+	if (unlikely(look))
 		mover_look(pool);
-	}
 	if (unlikely(emptied))
 		keeper_look(pool, false);
+	if (unlikely(load_relaxed(&pool->freed) < ZS_FREED_MAX))
+		note_free(pool);
 }
 
 void *zs_payload(const struct zs_pool *pool, zs_ref ref, size_t len)

@@ -90,7 +90,9 @@ void arena_destroy(struct zs_arena *a)
 void arena_set_limit(struct zs_arena *a, uint64_t limit)
 {
 	pthread_mutex_lock(&a->lock);
-	a->limit = limit ? (uint32_t)min_u64(limit / ZS_PAGE_SIZE, a->nr_pages) : a->nr_pages;
+	/* Read without the lock too. */
+	store_relaxed(&a->limit,
+		      limit ? (uint32_t)min_u64(limit / ZS_PAGE_SIZE, a->nr_pages) : a->nr_pages);
 	a->ceiling = (uint32_t)max_u64(a->limit, a->pool + a->charged);
 	/* What the limit forbids to use need not be kept. */
 	store_relaxed(&a->reserve, (uint32_t)min_u64(a->reserve_asked, a->limit));
@@ -193,6 +195,7 @@ void arena_put(struct zs_arena *a, uint32_t index, unsigned int n)
 	z->next = a->free_zspage;
 	a->free_zspage = index;
 	pthread_mutex_unlock(&a->lock);
+	parking_notify(&a->returned_to, true);
 }
 
 bool arena_has_headroom(struct zs_arena *a, size_t size)
@@ -290,14 +293,14 @@ int arena_grow(struct zs_arena *a, uint32_t first, unsigned int n, unsigned int 
 	if (more > allowed(a))
 		r = -ENOSPC;
 	else
-		a->charged += more;
+		bump(&a->charged, more);
 	pthread_mutex_unlock(&a->lock);
 	if (r < 0)
 		return r;
 
 	r = commit_bare(a, first, bare);
 	pthread_mutex_lock(&a->lock);
-	a->charged -= more;
+	bump(&a->charged, -more);
 	if (r == 0) {
 		pages_commit(a, first + from, to - from);
 		r = (int)pages_prefix(a, first, n);
@@ -315,6 +318,7 @@ void arena_shrink(struct zs_arena *a, uint32_t first, unsigned int n)
 	STEP("trim: tail given up");
 	release(a, first, n);
 	STEP("trim: tail released");
+	parking_notify(&a->returned_to, true);
 }
 
 /* The lowest bare pages, at most MAX, marked used, so that they are the caller's. How many. */

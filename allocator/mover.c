@@ -86,18 +86,12 @@ static void compact_all(struct zs_pool *pool)
 	compact_squeeze(pool);
 }
 
-void mover_make_room(struct zs_pool *pool)
+void zs_make_room(struct zs_pool *pool)
 {
-	uint64_t asked = os_now();
-
 	pthread_mutex_lock(&pool->mover_lock);
-	/* Not once for each of those who have been waiting for the lock. */
-	if (load_relaxed(&pool->room_made) < asked) {
-		compact_all(pool);
-		keeper_trim(pool, TRIM_ALL);
-		store_relaxed(&pool->room_made, os_now());
-	}
+	compact_all(pool);
 	pthread_mutex_unlock(&pool->mover_lock);
+	keeper_trim(pool, TRIM_ALL);
 }
 
 void zs_compact(struct zs_pool *pool)

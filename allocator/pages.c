@@ -47,8 +47,10 @@ static void count_pool(struct zs_arena *a, int n)
 	bump(&a->pool, (uint32_t)n);
 	if (a->pool > a->pool_max)
 		a->pool_max = a->pool;
-	if (n < 0)
+	if (n < 0) {
+		bump(&a->returned, (uint64_t)-n);
 		pages_lower_ceiling(a);
+	}
 }
 
 void pages_use(struct zs_arena *a, uint32_t first, unsigned int n)

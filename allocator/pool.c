@@ -55,6 +55,7 @@ int zs_pool_new(const struct zs_options *options, struct zs_pool **ret_pool)
 	}
 	pool->owner = options->owner;
 	pool->patience = PATIENCE_MS;
+	pool->freed = ZS_FREED_MAX;
 	pool->arena.reserve_asked = (uint32_t)(options->reserve / ZS_PAGE_SIZE);
 	arena_set_limit(&pool->arena, options->limit);
 	pool->auto_compact = options->auto_compact;
@@ -139,6 +140,7 @@ void zs_set(struct zs_pool *pool, uint64_t limit, bool auto_compact)
 	/* There may be more to keep, or less; and something to compact. */
 	keeper_look(pool, true);
 	mover_look(pool);
+	parking_notify(&pool->arena.returned_to, true);
 }
 
 void zs_get_stats(struct zs_pool *pool, struct zs_stats *ret_stats)

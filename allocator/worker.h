@@ -53,9 +53,6 @@ void keeper_release_gently(struct zs_pool *pool);
  */
 int zs_grow(struct zs_pool *pool, struct zs_class *class, enum arena_source source);
 
-/* At the limit: free what compaction and migration can. Blocks. */
-void mover_make_room(struct zs_pool *pool);
-
 /* The mover's passes, with the mover lock held. Migration blocks. */
 void compact_pass(struct zs_pool *pool, bool thorough);
 void compact_squeeze(struct zs_pool *pool);

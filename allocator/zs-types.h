@@ -194,6 +194,8 @@ struct zs_arena {
 	struct headroom headroom;
 	bool watches; /* HEADROOM is there */
 
+	struct parking returned_to; /* who waits for pages of zspages to come back, or for cells */
+
 	/* Atomic. */
 	bool modest; /* memory is taken only while the kernel has some at hand */
 
@@ -213,6 +215,7 @@ struct zs_arena {
 	uint32_t free_zspage;	/* first free descriptor below that */
 	uint32_t ready_zspages; /* descriptors below this are committed */
 	uint32_t ready_map;	/* page_map entries below this are */
+	uint64_t returned;	/* pages that have ceased to be of the pool, in all */
 };
 
 /* A thread that sleeps until it is poked. */
@@ -236,8 +239,7 @@ struct zs_pool {
 	uint32_t keeper_idle; /* atomic: it sleeps until it is poked */
 	struct parking given; /* where writes wait for what the keeper commits */
 	pthread_mutex_t mover_lock, keeper_lock;
-	/* When all was last compacted for a write, as os_now() has it; 0: much was freed since. Atomic. */
-	uint64_t room_made;
+	uint32_t freed; /* cells since zs_watch(), up to ZS_FREED_MAX; atomic */
 	/* Statistics: relaxed atomics. */
 	uint64_t objects_compacted, pages_compacted, objects_migrated, extents_migrated, refills;
 	struct zs_class classes[ZS_MAX_CLASSES];

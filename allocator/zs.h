@@ -67,6 +67,7 @@ typedef uint64_t zs_ref;
  */
 #define ZS_MAX_SHARED 3844
 
+struct parking;
 struct zs_pool;
 
 struct zs_owner_ops {
@@ -194,11 +195,50 @@ size_t zs_cell_bytes(struct zs_pool *pool, size_t len);
 bool zs_reserve_is_low(struct zs_pool *pool);
 
 /*
- * Commit memory for the size class of LEN; at the limit, first compact what others hold. Blocks; no
- * slot may be locked. -ENOSPC: the limit; -ENOMEM: the kernel gave none, or, in a modest pool, had
+ * Commit memory for the size class of LEN. Blocks; no slot may be locked. -ENOSPC: the limit; what can be
+ * done then, is below; -ENOMEM: the kernel gave none, or, in a modest pool, had
  * none at hand for some seconds.
  */
 int zs_refill(struct zs_pool *pool, size_t len);
+
+/*
+ * Room, for whoever decides what becomes of writes near the limit and at it. The figures are read without
+ * a lock: hints.
+ */
+struct zs_room {
+	uint64_t limit; /* bytes */
+	uint64_t left;	/* that zspages may yet take */
+	uint64_t over;	/* that they hold beyond it, since it was lowered */
+};
+
+void zs_get_room(struct zs_pool *pool, struct zs_room *ret_room);
+
+/* Would a payload of LEN bytes find a place now, in a cell or in a page? A hint. */
+bool zs_may_fit(struct zs_pool *pool, size_t len);
+
+/*
+ * Where one who has found none may wait: it is notified whenever pages come back from zspages, and, for
+ * ZS_FREED_MAX cells after zs_watch(), when one is freed.
+ */
+struct parking *zs_room_parking(struct zs_pool *pool);
+
+/* Count the cells that are freed from now on. How many there were, up to ZS_FREED_MAX. */
+#define ZS_FREED_MAX 65536U
+
+void zs_watch(struct zs_pool *pool);
+uint32_t zs_freed(struct zs_pool *pool);
+
+/* Pages that have come back from zspages, since the pool was made. */
+uint64_t zs_returned(struct zs_pool *pool);
+
+/*
+ * Make room: take back pages of zspages that no cell has reached; do all that moving objects can do, and
+ * take back what comes free by it; or, when auto_compact is set and at least WORTH bytes would come of it,
+ * only empty the zspages that are emptied with the least work. Block, for as long as that takes.
+ */
+void zs_trim(struct zs_pool *pool);
+void zs_make_room(struct zs_pool *pool);
+void zs_compact_lightly(struct zs_pool *pool, uint64_t worth);
 
 /* Free a cell that no slot names any more. Never fails, never enters the kernel but to wake. */
 void zs_free(struct zs_pool *pool, zs_ref ref);

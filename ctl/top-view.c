@@ -274,6 +274,7 @@ static const char *role(const struct top_threads *threads)
 		{"zs-mover", "compacts and migrates"},
 		{"zcram-control", "answers on the control socket"},
 		{"zcram-job", "does on demand what takes long"},
+		{"zcram-relief", "makes room at the limit"},
 		{"zcram-proxy", "puts in place what was compressed again"},
 		{"zcram-cold", "finds cold pages, and compresses them"},
 	};

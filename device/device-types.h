@@ -9,6 +9,7 @@
 #include "device/background.h"
 #include "device/device.h"
 #include "device/dicts.h"
+#include "device/limit.h"
 #include "device/slot.h"
 #include "device/words.h"
 
@@ -28,6 +29,7 @@ struct counters {
 	uint64_t failed_reads, failed_writes, notify_free, raw_since;
 	uint64_t compress_ns, decompress_ns;
 	uint64_t stream_waits, slot_waits;
+	uint64_t writes_slowed, slowed_ns, writes_refused;
 	uint64_t recompressed, recompress_failed, recompress_saved;
 	int64_t same, pool, raw, filter, payload, damaged;
 	int64_t dict[DICT_GENERATIONS];
@@ -55,6 +57,7 @@ struct stream {
 	uint32_t state;			   /* of the bits above; atomic; futex, of who wants it */
 	uint32_t compressed, decompressed; /* pages, since one was timed */
 	struct codec_stream *codec;
+	size_t wanted;	 /* length of the payload that there was no room for last */
 	uint64_t memory; /* of the codec stream; atomic */
 	struct counters counters;
 } __attribute__((aligned(CACHE_LINE)));
@@ -87,6 +90,7 @@ struct device {
 	struct parking parkings[SLOT_PARKINGS];
 	struct words words;
 	struct ages ages;
+	struct limit limit;
 	struct background background;
 	struct counters background_counters; /* under the place lock */
 	struct dicts dicts;
@@ -160,7 +164,7 @@ int page_read(struct device *device, struct stream *stream, uint64_t page, size_
 
 /*
  * Write a whole page, or N bytes of it from FROM on. May block: for the slot, and for memory.
- * -ENOSPC, -ENOMEM; a part also -EIO. The old content stands whenever they fail.
+ * -ENOSPC, for which limit_hold() may help; -ENOMEM; a part also -EIO. The old content stands whenever they fail.
  */
 int page_write(struct device *device, struct stream *stream, uint64_t page, const void *buf);
 int page_write_part(struct device *device, struct stream *stream, uint64_t page, size_t from,

@@ -177,6 +177,7 @@ int device_new(const struct device_options *options, struct device **ret_device)
 	};
 	pthread_mutex_init(&d->settings_lock, NULL);
 	ages_init(&d->ages);
+	limit_init(&d->limit);
 	background_init(&d->background);
 	r = new_store(d, options);
 	if (r == 0)
@@ -228,8 +229,10 @@ int device_start(struct device *d)
 	if (r < 0)
 		return r;
 	r = background_start(d);
+	if (r == 0)
+		r = limit_start(d);
 	if (r < 0)
-		zs_pool_stop(d->pool);
+		device_stop(d);
 	return r;
 }
 
@@ -301,6 +304,7 @@ void device_stop_background(struct device *d)
 
 void device_stop(struct device *d)
 {
+	limit_stop(d);
 	background_stop(d);
 	zs_pool_stop(d->pool);
 }

@@ -112,6 +112,9 @@ struct device_stats {
 	   a page was no longer busy */
 	uint64_t compress_ns, decompress_ns;
 	uint64_t stream_waits, slot_waits;
+	/* near the limit and at it (device/limit.h): requests that had to wait, for how long in all,
+	   and those that failed with -ENOSPC */
+	uint64_t writes_slowed, slowed_ns, writes_refused;
 	/* recompression: pages that take a smaller cell by it, pages that would not, bytes of cells
 	   that were saved, and CPU time in ns */
 	uint64_t recompressed, recompress_failed, recompress_saved, recompress_ns;
@@ -173,7 +176,8 @@ unsigned int device_streams(const struct device *device);
 /*
  * Read, write: any offset, any length inside the device. A write that fails leaves each of its
  * pages either old or new, whole. Never allocate. May block: for a stream, for a busy slot, and a
- * write, when the reserve has run out, for the kernel to give memory.
+ * write, when the reserve has run out, for the kernel to give memory, and near the limit and at it for
+ * room, at most LIMIT_HOLD_MS in all (limit.h).
  * -EINVAL: outside the device; -ENOSPC: mem_limit; -ENOMEM: the kernel gave no memory;
  * -EIO: a stored payload could not be decompressed.
  */
@@ -203,8 +207,9 @@ int device_compact(struct device *device);
 
 /*
  * What is in force; and change it, while requests go on, which wait no longer than for a stream.
- * What is stored stays as it is and readable. A mem_limit below the memory that is held: writes that
- * need more fail with -ENOSPC until it has fallen. auto_compact: has its effect while the device is
+ * What is stored stays as it is and readable. A mem_limit below the memory that is held: while the device
+ * is started, compaction brings that down as far as it can, and writes that need more are as at the limit
+ * until it has fallen (limit.h). auto_compact: has its effect while the device is
  * started; a compaction under way is not broken off.
  * All or nothing: -EINVAL: mem_limit is below device_min_limit(), or the method is none; -ENOMEM.
  * Setting allocates, for a moment the memory of all streams once more, and blocks.

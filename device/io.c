@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Requests: ranges of bytes, taken apart into pages. */
+#include <errno.h>
 #include <string.h>
 
 #include "device/device-types.h"
@@ -15,6 +16,8 @@ struct request {
 	struct stream *stream;
 	uint64_t start, at, end; /* bytes; at: what comes next */
 	unsigned int pages;	 /* since the stream was taken */
+	bool writes;
+	struct limit_wait wait;
 };
 
 /* A part of a request: bytes FROM .. FROM + N - 1 of a page. */
@@ -24,8 +27,9 @@ struct part {
 	uint64_t done; /* bytes of the request before it */
 };
 
-/* -EINVAL: outside the device. */
-static int request_begin(struct request *q, struct device *d, uint64_t offset, uint64_t count)
+/* -EINVAL: outside the device. WRITES: it may take memory, and is slowed where that gets scarce. */
+static int request_begin(struct request *q, struct device *d, uint64_t offset, uint64_t count,
+			 bool writes)
 {
 	int r = device_check(d, offset, count);
 
@@ -33,17 +37,33 @@ static int request_begin(struct request *q, struct device *d, uint64_t offset, u
 		return r;
 	*q = (struct request){
 		.device = d,
-		.stream = stream_get(d),
 		.start = offset,
 		.at = offset,
 		.end = offset + count,
+		.writes = writes,
 	};
+	if (writes)
+		limit_slow(d, &q->wait);
+	q->stream = stream_get(d);
 	return 0;
 }
 
 static void request_end(struct request *q)
 {
 	stream_put(q->device, q->stream);
+}
+
+/* R: how it has ended. Before request_end(). */
+static void count_wait(struct request *q, int r)
+{
+	struct counters *c = &q->stream->counters;
+
+	if (unlikely(q->wait.waited)) {
+		counter_add(&c->writes_slowed, 1);
+		counter_add(&c->slowed_ns, q->wait.ns);
+	}
+	if (unlikely(r == -ENOSPC))
+		counter_add(&c->writes_refused, 1);
 }
 
 /* The next part of the request; false when there is none. */
@@ -55,6 +75,8 @@ static bool request_next(struct request *q, struct part *ret_part)
 		return false;
 	if (q->pages++ == PAGES_PER_TURN) {
 		stream_put(q->device, q->stream);
+		if (q->writes)
+			limit_slow(q->device, &q->wait);
 		q->stream = stream_get(q->device);
 		q->pages = 1;
 	}
@@ -100,7 +122,7 @@ int device_read(struct device *d, void *buf, uint64_t offset, size_t count)
 {
 	struct request q;
 	struct part part;
-	int r = request_begin(&q, d, offset, count);
+	int r = request_begin(&q, d, offset, count, false);
 
 	if (r < 0)
 		return r;
@@ -117,18 +139,28 @@ int device_read(struct device *d, void *buf, uint64_t offset, size_t count)
 	return r;
 }
 
-static int write_part(struct request *q, const struct part *p, const void *buf)
+static int try_write(struct request *q, const struct part *p, const void *buf)
 {
 	if (p->n == DEVICE_PAGE_SIZE)
 		return page_write(q->device, q->stream, p->page, buf);
 	return page_write_part(q->device, q->stream, p->page, p->from, p->n, buf);
 }
 
+static int write_part(struct request *q, const struct part *p, const void *buf)
+{
+	int r = try_write(q, p, buf);
+
+	q->wait.tries = 0;
+	while (unlikely(r == -ENOSPC) && limit_hold(q->device, &q->stream, &q->wait))
+		r = try_write(q, p, buf);
+	return r;
+}
+
 int device_write(struct device *d, const void *buf, uint64_t offset, size_t count)
 {
 	struct request q;
 	struct part part;
-	int r = request_begin(&q, d, offset, count);
+	int r = request_begin(&q, d, offset, count, true);
 
 	if (r < 0)
 		return r;
@@ -139,6 +171,7 @@ int device_write(struct device *d, const void *buf, uint64_t offset, size_t coun
 		counter_add(&q.stream->counters.bytes_written, count);
 	else
 		counter_add(&q.stream->counters.failed_writes, 1);
+	count_wait(&q, r);
 	request_end(&q);
 	return r;
 }
@@ -154,7 +187,7 @@ static int discard_part(struct request *q, const struct part *p, bool zero)
 	}
 	if (!zero || slot_state(slot_peek(&q->device->slots[p->page])) == SLOT_EMPTY)
 		return 0;
-	return page_write_part(q->device, q->stream, p->page, p->from, p->n, zeros);
+	return write_part(q, p, zeros);
 }
 
 /* Bytes from OFFSET on whose slots were never touched, up to the end of their leaf. */
@@ -186,7 +219,7 @@ static int discard(struct request *q, bool zero)
 int device_trim(struct device *d, uint64_t offset, uint64_t count)
 {
 	struct request q;
-	int r = request_begin(&q, d, offset, count);
+	int r = request_begin(&q, d, offset, count, false);
 
 	if (r < 0)
 		return r;
@@ -199,7 +232,7 @@ int device_trim(struct device *d, uint64_t offset, uint64_t count)
 int device_zero(struct device *d, uint64_t offset, uint64_t count)
 {
 	struct request q;
-	int r = request_begin(&q, d, offset, count);
+	int r = request_begin(&q, d, offset, count, false);
 
 	if (r < 0)
 		return r;
@@ -207,6 +240,7 @@ int device_zero(struct device *d, uint64_t offset, uint64_t count)
 	counter_add(&q.stream->counters.zeroes, 1);
 	if (r < 0)
 		counter_add(&q.stream->counters.failed_writes, 1);
+	count_wait(&q, r);
 	request_end(&q);
 	return r;
 }

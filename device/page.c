@@ -218,8 +218,10 @@ static int replace(struct device *d, struct stream *s, uint64_t page, const stru
 		if (r < 0)
 			break;
 	}
-	if (r < 0)
+	if (r < 0) {
+		s->wanted = content->len;
 		return r;
+	}
 	old = lock_slot(d, s, page);
 	STEP("write: slot locked");
 	swap(d, s, page, old, new);
@@ -305,6 +307,7 @@ int page_write_part(struct device *d, struct stream *s, uint64_t page, size_t fr
 		if (r < 0)
 			break;
 	}
+	s->wanted = len;
 	return r;
 }
 

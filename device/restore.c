@@ -42,6 +42,19 @@ static int put_page(struct device *d, struct stream *s, const struct image_recor
 	return page_damage(d, s, page);
 }
 
+/* At the limit it waits as a write does. */
+static int put_patiently(struct device *d, struct stream **s, const struct image_record *record,
+			 uint64_t page)
+{
+	struct limit_wait wait = {0};
+	int r;
+
+	do
+		r = put_page(d, *s, record, page);
+	while (r == -ENOSPC && limit_hold(d, s, &wait));
+	return r;
+}
+
 static int put_record(struct device *d, const struct image_record *record)
 {
 	struct stream *s = stream_get(d);
@@ -52,7 +65,7 @@ static int put_record(struct device *d, const struct image_record *record)
 			stream_put(d, s);
 			s = stream_get(d);
 		}
-		r = put_page(d, s, record, record->page + i);
+		r = put_patiently(d, &s, record, record->page + i);
 	}
 	stream_put(d, s);
 	return r;

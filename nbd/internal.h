@@ -29,10 +29,14 @@ struct nbd_loop {
 	uint64_t free_pages[REGION_PAGES_MAX / 64];
 	unsigned int filling; /* or NO_ENTRY */
 	struct fifo replies;
+	struct fifo
+		refused; /* those that are done, and to be answered not before answer_at, in turn */
+	uint64_t answer_at;   /* os_now() */
 	uint64_t queued;      /* position in our stream where the next reply begins */
 	unsigned int working; /* entries that have been put to work and are not back */
 
 	bool stalled;		      /* no room for the request at PARSED */
+	bool has_more_room;	      /* than when it became so */
 	bool cannot_send, is_drained; /* the socket is full, empty */
 	bool is_gone;		      /* nobody will take a reply */
 };
@@ -63,6 +67,9 @@ int request_check(const struct nbd_loop *loop, const struct region_entry *entry)
 
 /* Queue the reply of an entry that is DONE. */
 void reply_queue(struct nbd_loop *loop, unsigned int index);
+
+/* An entry's data is of no more use: its pages are free from now on. */
+void reply_drop_data(struct nbd_loop *loop, struct region_entry *entry);
 
 /* What is to be sent next: up to REPLY_PARTS parts. */
 unsigned int replies_parts(struct nbd_loop *loop, struct iovec *iov);

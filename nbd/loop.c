@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "nbd/loop.h"
 
+#include <endian.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -14,6 +15,8 @@
 
 /* Requests that the loop's thread executes before it looks at the socket again. */
 #define INLINE_TURN 8
+
+#define NS_PER_MS   UINT64_C(1000000)
 
 /* The keeper's. */
 
@@ -155,6 +158,53 @@ static bool may_receive(const struct nbd_loop *loop)
 	return !loop->stalled && loop->region->end == REGION_OPEN && !is_stopping(loop);
 }
 
+static bool is_refused(const struct nbd_loop *loop, const struct region_entry *entry)
+{
+	return loop->options.refusal_pace_ms > 0 && entry_is_write(entry) &&
+	       entry->reply.error == htobe32(PROTO_ENOSPC);
+}
+
+static uint64_t pace(const struct nbd_loop *loop)
+{
+	return loop->options.refusal_pace_ms * NS_PER_MS;
+}
+
+/* An entry is done: queue its reply, or, when it is a refusal, have it wait for its turn. */
+static void answer(struct nbd_loop *loop, unsigned int index)
+{
+	struct region_entry *entry = &loop->region->entry[index];
+
+	if (!is_refused(loop, entry)) {
+		reply_queue(loop, index);
+		return;
+	}
+	reply_drop_data(loop, entry);
+	if (fifo_is_empty(&loop->refused))
+		loop->answer_at = os_now() + pace(loop);
+	fifo_put(&loop->refused, index);
+}
+
+/* Queue the refusals whose turn it is; all of them, when there is nobody left to be slowed. */
+static void answer_refused(struct nbd_loop *loop)
+{
+	bool all = is_stopping(loop) || loop->region->end != REGION_OPEN;
+
+	while (!fifo_is_empty(&loop->refused) && (all || os_now() >= loop->answer_at)) {
+		reply_queue(loop, fifo_get(&loop->refused));
+		loop->answer_at += pace(loop);
+	}
+}
+
+/* Milliseconds until it is the next one's turn; -1: there is none. */
+static int until_refusal(const struct nbd_loop *loop)
+{
+	uint64_t now = os_now();
+
+	if (fifo_is_empty(&loop->refused))
+		return -1;
+	return now < loop->answer_at ? (int)div_round_up(loop->answer_at - now, NS_PER_MS) : 0;
+}
+
 /* Queue the replies of what is done. */
 static void collect(struct nbd_loop *loop)
 {
@@ -164,7 +214,7 @@ static void collect(struct nbd_loop *loop)
 		return;
 	work_collect(loop->work, &done);
 	while (!fifo_is_empty(&done)) {
-		reply_queue(loop, fifo_get(&done));
+		answer(loop, fifo_get(&done));
 		loop->working--;
 	}
 }
@@ -179,7 +229,7 @@ static bool work_inline(struct nbd_loop *loop)
 	work_wake(loop->work, INLINE_TURN);
 	for (n = 0; n < INLINE_TURN && work_take_short(loop->work, &index); n++) {
 		request_execute(loop, &loop->region->entry[index]);
-		reply_queue(loop, index);
+		answer(loop, index);
 		loop->working--;
 	}
 	return n == INLINE_TURN;
@@ -255,7 +305,7 @@ static int sleep_until(struct nbd_loop *loop, bool replies)
 		fds[1].fd = -1; /* a hangup would be told for ever */
 	if (!work_sleep(loop->work))
 		return 0;
-	if (poll(fds, 2, -1) < 0 && errno != EINTR)
+	if (poll(fds, 2, until_refusal(loop)) < 0 && errno != EINTR)
 		return -errno;
 	work_awake(loop->work);
 	if ((fds[0].revents & POLLIN) != 0 && read(loop->event, &count, sizeof(count)) < 0 &&
@@ -271,7 +321,7 @@ static bool is_finished(const struct nbd_loop *loop)
 {
 	bool unsent = loop->queued > loop->region->sent;
 
-	if (loop->working > 0)
+	if (loop->working > 0 || !fifo_is_empty(&loop->refused))
 		return false;
 	if (is_stopping(loop))
 		return !unsent || loop->cannot_send;
@@ -286,6 +336,9 @@ static int turn(struct nbd_loop *loop)
 
 	collect(loop);
 	more = work_inline(loop);
+	answer_refused(loop);
+	if (loop->stalled && loop->has_more_room)
+		return requests_parse(loop);
 	send = loop->queued > loop->region->sent && !loop->cannot_send;
 	receive = may_receive(loop) && (send || !loop->is_drained);
 	if (!send && !receive) {

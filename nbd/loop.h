@@ -53,6 +53,12 @@ struct nbd_loop_options {
 	/* Bytes of a request at most that the loop's thread may execute; 0: none. While it does,
 	   nothing else is received or answered. */
 	uint32_t inline_read, inline_write;
+	/*
+	 * Milliseconds that pass before each answer that refuses a write with -ENOSPC; 0: none. A kernel
+	 * that swaps would send the next one at once, thousands in a second. Meanwhile such a write takes
+	 * no worker, and no room for data.
+	 */
+	unsigned int refusal_pace_ms;
 };
 
 /*

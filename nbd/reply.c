@@ -47,6 +47,18 @@ unsigned int replies_parts(struct nbd_loop *loop, struct iovec *iov)
 	return n;
 }
 
+/* They are free when the entry has ceased to name them: a successor finds them so, or still its own. */
+void reply_drop_data(struct nbd_loop *loop, struct region_entry *entry)
+{
+	uint32_t page = entry->page;
+
+	if (page == REGION_NO_PAGE)
+		return;
+	__atomic_store_n(&entry->page, REGION_NO_PAGE, __ATOMIC_RELEASE);
+	bitmap_set_range(loop->free_pages, page, region_pages(entry->length));
+	loop->has_more_room = true;
+}
+
 static void retire(struct nbd_loop *loop, unsigned int index)
 {
 	struct region_entry *entry = &loop->region->entry[index];

@@ -194,7 +194,7 @@ int requests_parse(struct nbd_loop *loop)
 	int r = 0;
 
 	finish_filling(loop);
-	loop->stalled = false;
+	loop->stalled = loop->has_more_room = false;
 	while (r == 0 && !loop->stalled && region->end == REGION_OPEN &&
 	       unparsed(region) >= sizeof(wire)) {
 		stage_copy(region, &wire, region->parsed, sizeof(wire));

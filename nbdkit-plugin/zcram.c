@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -223,11 +224,22 @@ static int zcram_pread(void *handle, void *buf, uint32_t count, uint64_t offset,
 	return reply(device_read(serve.device, buf, offset, count));
 }
 
+/*
+ * A kernel that swaps sends the next write as soon as one is refused, thousands in a second. The thread is
+ * the request's own; but there are THREADS of them, so it is not kept for long.
+ */
+#define REFUSAL_PAUSE_MS 5
+
 static int zcram_pwrite(void *handle, const void *buf, uint32_t count, uint64_t offset,
 			uint32_t flags)
 {
+	int r;
+
 	lock_touch_stack();
-	return reply(device_write(serve.device, buf, offset, count));
+	r = device_write(serve.device, buf, offset, count);
+	if (r == -ENOSPC)
+		poll(NULL, 0, REFUSAL_PAUSE_MS);
+	return reply(r);
 }
 
 static int zcram_flush(void *handle, uint32_t flags)

@@ -17,6 +17,9 @@
 /* A page's read never waits for memory: the loop's thread may do it itself. A write may. */
 #define INLINE_READ 4096
 
+/* Few enough for a CPU to be free for others; the client, with all it can have under way, waits 0.3 s. */
+#define REFUSAL_PACE_MS 2
+
 /* The device, as the loop sees it. */
 
 static int op_read(void *device, void *buf, uint64_t offset, uint32_t count)
@@ -116,6 +119,7 @@ enum link_opened link_open(struct link *link, struct device *device, unsigned in
 		.ops = &ops,
 		.opaque = device,
 		.inline_read = INLINE_READ,
+		.refusal_pace_ms = REFUSAL_PACE_MS,
 		.workers = threads,
 	};
 	const char *why;

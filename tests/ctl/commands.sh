@@ -151,6 +151,25 @@ grep -qE '^zcram0: [0-9]+ pages tried, ' "$dir/out" || fail "$(cat "$dir/out")"
 ctl set zcram0 'algorithm=lz4(level=3)'
 setting algorithm 'lz4(level=3)'
 
+# A limit that is lowered in use is reached without any other request, by moving what is left together.
+ctl set zcram0 compact=off
+nbdcopy "$dir/data" "$uri"
+for ((at = 0; at < 40 << 20; at += 16384)); do
+	echo "discard $at 12k"
+done >"$dir/discards"
+qemu-io -f raw "$uri" <"$dir/discards" >"$dir/out"
+get_stats
+limit=$((S[pool] / 2))
+ctl set zcram0 mem-limit=$limit
+until get_stats && [ "${S[pool]}" -le $limit ]; do
+	sleep 0.05
+done
+nbdcopy "$uri" "$dir/out"
+for ((at = 12288; at < 40 << 20; at += 4 << 20)); do
+	cmp -n 4096 -i $at "$dir/out" "$dir/data"
+done
+ctl set zcram0 mem-limit=0
+
 # One that hangs beside it: what is there to say is said of the other.
 mkdir "$run/zcram1"
 hang "$run/zcram1/control"

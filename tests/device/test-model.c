@@ -227,6 +227,7 @@ static struct device *device_of(const struct shape *shape)
 
 	CHECK(err == 0, "device_new: %d", err);
 	device->background.training.least = DICT_PAGES_MIN;
+	device->limit.hold_ms = 5; /* the limit is met thousands of times */
 	if (shape->start) {
 		err = device_start(device);
 		CHECK(err == 0, "device_start: %d", err);

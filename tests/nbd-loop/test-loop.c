@@ -252,6 +252,75 @@ static void reads_pass_writes(void **state)
 	sem_destroy(&entered);
 }
 
+static int write_refused(void *opaque, const void *buf, uint64_t offset, uint32_t count)
+{
+	sem_post(&entered);
+	return -ENOSPC;
+}
+
+/* Five writes, more than there is room for at a time, all refused. */
+static void send_refused(struct served *s)
+{
+	static uint8_t data[DATA / 4];
+
+	for (unsigned int i = 0; i < 5; i++) {
+		struct proto_request wire =
+			served_request(PROTO_WRITE, 0, i, i * sizeof(data), sizeof(data));
+
+		served_send(s, &wire, sizeof(wire));
+		served_send(s, data, sizeof(data));
+	}
+	for (unsigned int i = 0; i < 5; i++)
+		sem_wait(&entered);
+}
+
+static void receive_refused(struct served *s)
+{
+	unsigned int seen = 0;
+
+	for (unsigned int i = 0; i < 5; i++) {
+		struct proto_reply reply;
+
+		served_receive(s, &reply, sizeof(reply));
+		assert_int_equal(reply.error, htobe32(PROTO_ENOSPC));
+		seen |= 1U << reply.cookie;
+	}
+	assert_int_equal(seen, 0x1f);
+}
+
+/* While answers that refuse wait, there is room for other requests, and those are answered. */
+static void refusals_wait(void **state)
+{
+	struct served *s = *state;
+	struct nbd_ops ops = disk_ops;
+	struct nbd_loop_stats stats;
+	uint8_t back[512];
+
+	sem_init(&entered, 0, 0);
+	ops.write = write_refused;
+	s->options.ops = &ops;
+	s->options.refusal_pace_ms = 3600000;
+	served_start(s);
+	send_refused(s);
+	assert_int_equal(served_ask(s, PROTO_READ, 0, 0, 512, NULL, back), 0);
+	assert_int_equal(served_ask(s, PROTO_TRIM, 0, 0, 512, NULL, NULL), 0);
+	/* A server that ends has no reason to wait. */
+	nbd_loop_stop(s->loop);
+	assert_int_equal(served_end(s), NBD_LOOP_STOPPED);
+	receive_refused(s);
+	s->options.refusal_pace_ms = 1;
+	served_start(s);
+	for (int i = 0; i < 20; i++) {
+		send_refused(s);
+		receive_refused(s);
+	}
+	part(s);
+	nbd_loop_get_stats(s->region, &stats);
+	assert_int_equal(stats.requests, 5 + 2 + 100);
+	assert_int_equal(stats.repeated, 0);
+	sem_destroy(&entered);
+}
+
 /* Of a request that has come in part, the successor receives the rest. */
 static void handover_in_a_request(void **state)
 {
@@ -330,6 +399,7 @@ int main(void)
 		TEST(no_room),
 		TEST(all_inline),
 		TEST(reads_pass_writes),
+		TEST(refusals_wait),
 		TEST(stopped_at_once),
 		TEST(handover_in_a_request),
 		TEST(options_out_of_range),

@@ -34,6 +34,8 @@ get_stats
 [ "${S[pool]}" -le $limit ] || fail "the pool is larger than its limit: ${S[pool]}"
 [ "${S[pool_max]}" -le $limit ] || fail "the pool was larger than its limit: ${S[pool_max]}"
 [ "${S[failed_writes]}" -ge 1 ] || fail "no failed write is counted"
+equal "refused writes" "${S[writes_refused]}" "${S[failed_writes]}"
+[ "${S[writes_slowed]}" -ge 1 ] || fail "a write was refused before any was made wait"
 stat_is mem_limit $limit
 
 same

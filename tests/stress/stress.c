@@ -335,6 +335,7 @@ static struct device *device_of(const struct configuration *c, uint64_t size, vo
 	/* Dictionaries come and go, as often as there is time for it. */
 	device->background.training.least = DICT_PAGES_MIN;
 	device->background.training.turnover = 1;
+	device->limit.hold_ms = 5; /* the limit is met thousands of times */
 	if (c->start) {
 		err = device_start(device);
 		CHECK(err == 0, "device_start: %d", err);

@@ -32,6 +32,9 @@ wait "$kept" || fail "the load that fits ended with $?: $(cat "$dir/kept")"
 cat "$dir/kept"
 get_stats
 figure failed_writes "${S[failed_writes]}"
+figure writes_slowed "${S[writes_slowed]}"
+figure slowed_ns "${S[slowed_ns]}"
+equal "refused writes" "${S[writes_refused]}" "${S[failed_writes]}"
 equal "failed reads" "${S[failed_reads]}" 0
 [ "${S[pool_max]}" -le $((16 << 20)) ] || fail "${S[pool_max]} bytes are beyond the limit"
 swapoff "$nbd"

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What is known of the room that the limit leaves, and how more is made. */
+#include "allocator/arena.h"
+#include "allocator/worker.h"
+#include "allocator/zspage.h"
+
+void zs_get_room(struct zs_pool *pool, struct zs_room *ret)
+{
+	const struct zs_arena *a = &pool->arena;
+	uint64_t limit = load_relaxed(&a->limit);
+	uint64_t has = (uint64_t)load_relaxed(&a->pool) + load_relaxed(&a->charged);
+
+	*ret = (struct zs_room){
+		.limit = limit * ZS_PAGE_SIZE,
+		.left = limit > has ? (limit - has) * ZS_PAGE_SIZE : 0,
+		.over = has > limit ? (has - limit) * ZS_PAGE_SIZE : 0,
+	};
+}
+
+bool zs_may_fit(struct zs_pool *pool, size_t len)
+{
+	struct zs_class *c = zs_class_of(pool, len);
+	bool has_cell;
+
+	/* Locks, although it is a hint: whoever announces himself first does not miss what comes free. */
+	pthread_mutex_lock(&c->lock);
+	has_cell = zspage_fullest(pool, c) != NULL;
+	pthread_mutex_unlock(&c->lock);
+	return has_cell || arena_allows(&pool->arena, 1);
+}
+
+struct parking *zs_room_parking(struct zs_pool *pool)
+{
+	return &pool->arena.returned_to;
+}
+
+void zs_watch(struct zs_pool *pool)
+{
+	__atomic_store_n(&pool->freed, 0, __ATOMIC_SEQ_CST);
+}
+
+uint32_t zs_freed(struct zs_pool *pool)
+{
+	return __atomic_load_n(&pool->freed, __ATOMIC_SEQ_CST);
+}
+
+uint64_t zs_returned(struct zs_pool *pool)
+{
+	return load_relaxed(&pool->arena.returned);
+}
+
+void zs_trim(struct zs_pool *pool)
+{
+	keeper_trim(pool, TRIM_ALL);
+}
+
+void zs_compact_lightly(struct zs_pool *pool, uint64_t worth)
+{
+	if (!load_relaxed(&pool->auto_compact) || compact_potential(pool) * ZS_PAGE_SIZE < worth)
+		return;
+	pthread_mutex_lock(&pool->mover_lock);
+	compact_pass(pool, false);
+	pthread_mutex_unlock(&pool->mover_lock);
+}

@@ -1,0 +1,335 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "device/limit.h"
+
+#include "common/os.h"
+#include "device/device-types.h"
+
+#define NS_PER_MS UINT64_C(1000000)
+
+/*
+ * The band: a sixteenth of the limit, which is what compaction leaves alone under load (mover.c), but no
+ * more than a fast writer fills while a turn is taken.
+ */
+#define BAND_SHARE 16
+#define BAND_MAX   (UINT64_C(16) << 20)
+
+/* Near the limit: what is worth a turn, a part of the band. */
+#define WORTH_SHARE 8
+
+/* At it: as much as the longest zspage takes, with which any write can go on. */
+#define ENOUGH ((uint64_t)16 * DEVICE_PAGE_SIZE)
+
+/*
+ * Cells to be freed before there may be something to win again: about what a zspage has; of a large pool,
+ * which takes longer to be gone over, more.
+ */
+#define FREES	    32
+#define FREES_SHARE 8 /* of the band's pages */
+
+/* Beyond a lowered limit, and without hope: until it is looked whether there is some again. */
+#define LOOK_MS 250
+
+/* So often room that was seen was gone again; from then on there is a pause before each try. */
+#define TRIES	 8
+#define PAUSE_MS 1
+
+/* What the thread is to do: the most that was asked for. */
+enum asked { ASKED_NOTHING, ASKED_NEAR, ASKED_AT };
+
+enum hope {
+	HOPE_SOME,   /* another turn may win something */
+	HOPE_LITTLE, /* not as much as is worth a turn near the limit */
+	HOPE_NONE,   /* nothing */
+};
+
+static uint64_t band_of(uint64_t limit)
+{
+	return min_u64(limit / BAND_SHARE, BAND_MAX);
+}
+
+static bool is_running(const struct limit *l)
+{
+	return __atomic_load_n(&l->running, __ATOMIC_SEQ_CST);
+}
+
+/* Cells that have to be freed before what the last turn has found says nothing any more. */
+static uint64_t frees_for(struct device *d, enum hope hope)
+{
+	struct zs_room room;
+	uint64_t pages;
+
+	zs_get_room(d->pool, &room);
+	pages = band_of(room.limit) / DEVICE_PAGE_SIZE;
+	return max_u64(FREES, hope == HOPE_NONE ? pages / FREES_SHARE : pages);
+}
+
+/* What the last turn has found, unless so much has been freed since. */
+static enum hope hope_of(struct device *d)
+{
+	struct limit *l = &d->limit;
+	uint32_t hope = __atomic_load_n(&l->hope, __ATOMIC_SEQ_CST);
+
+	if (hope == HOPE_SOME || zs_freed(d->pool) < frees_for(d, (enum hope)hope))
+		return (enum hope)hope;
+	/* Unless a turn has ended meanwhile. */
+	if (__atomic_compare_exchange_n(&l->hope, &hope, HOPE_SOME, false, __ATOMIC_SEQ_CST,
+					__ATOMIC_SEQ_CST)) {
+		store_relaxed(&l->since, 0);
+		return HOPE_SOME;
+	}
+	return (enum hope)hope;
+}
+
+/* Have the thread take a turn. */
+static void ask(struct limit *l, enum asked what)
+{
+	uint32_t asked = __atomic_load_n(&l->asked, __ATOMIC_SEQ_CST);
+
+	while (asked < what)
+		if (__atomic_compare_exchange_n(&l->asked, &asked, what, false, __ATOMIC_SEQ_CST,
+						__ATOMIC_SEQ_CST))
+			os_wake(&l->asked, false);
+}
+
+/* Turns. */
+
+/* Pages that no cell has reached cost nothing but to be had again. */
+static void make_room(struct zs_pool *pool)
+{
+	struct zs_room room;
+
+	zs_trim(pool);
+	zs_get_room(pool, &room);
+	if (room.left < ENOUGH)
+		zs_make_room(pool);
+}
+
+/* What WON bytes say of another turn. */
+static enum hope judge(struct device *d, enum asked what, uint64_t won, uint64_t worth)
+{
+	struct zs_room room;
+
+	zs_get_room(d->pool, &room);
+	if (won >= worth)
+		return HOPE_SOME;
+	return what == ASKED_AT && won == 0 && room.left < ENOUGH ? HOPE_NONE : HOPE_LITTLE;
+}
+
+static void end_turn(struct device *d, enum hope hope)
+{
+	struct limit *l = &d->limit;
+
+	store_relaxed(&l->since, 0);
+	__atomic_store_n(&l->hope, hope, __ATOMIC_SEQ_CST);
+	__atomic_fetch_add(&l->turns, 1, __ATOMIC_SEQ_CST);
+	os_wake(&l->turns, true);
+	parking_notify(zs_room_parking(d->pool), true);
+}
+
+static void take_turn(struct device *d, enum asked what)
+{
+	uint64_t before, worth;
+	struct zs_room room;
+
+	zs_get_room(d->pool, &room);
+	worth = max_u64(band_of(room.limit) / WORTH_SHARE, DEVICE_PAGE_SIZE);
+	/* First: what is freed while the turn is taken may be for another one to find. */
+	zs_watch(d->pool);
+	before = zs_returned(d->pool);
+	if (what == ASKED_AT)
+		make_room(d->pool);
+	else
+		zs_compact_lightly(d->pool, worth);
+	end_turn(d, judge(d, what, (zs_returned(d->pool) - before) * DEVICE_PAGE_SIZE, worth));
+}
+
+/* What there is to do, of what was asked. */
+static enum asked next(struct device *d, uint64_t over)
+{
+	uint32_t asked = __atomic_exchange_n(&d->limit.asked, ASKED_NOTHING, __ATOMIC_SEQ_CST);
+	enum hope hope = hope_of(d);
+
+	if (over > 0)
+		asked = ASKED_AT;
+	if (hope == HOPE_NONE || (hope == HOPE_LITTLE && asked == ASKED_NEAR))
+		return ASKED_NOTHING;
+	return asked;
+}
+
+static void *relief_main(void *opaque)
+{
+	struct device *d = opaque;
+	struct limit *l = &d->limit;
+
+	/* As the mover: long at work, with locks that writers wait for, a few microseconds at a time. */
+	os_thread_name("zcram-relief");
+	os_thread_urgent(false);
+	for (;;) {
+		struct zs_room room;
+		enum asked what;
+
+		zs_get_room(d->pool, &room);
+		what = next(d, room.over);
+		/* Behind what was asked: to be stopped is to be asked too. */
+		if (__atomic_load_n(&l->stop, __ATOMIC_SEQ_CST))
+			return NULL;
+		if (what != ASKED_NOTHING)
+			take_turn(d, what);
+		else
+			os_wait(&l->asked, ASKED_NOTHING, room.over > 0 ? LOOK_MS : -1);
+	}
+}
+
+/* Writes. */
+
+/* Milliseconds: the square of the part of the band that is used up, so that it begins gently. */
+static uint64_t delay(const struct limit *l, uint64_t left, uint64_t band)
+{
+	uint64_t used = (band - left) / DEVICE_PAGE_SIZE, all = band / DEVICE_PAGE_SIZE;
+
+	return all > 0 ? l->slow_ms * used * used / (all * all) : 0;
+}
+
+static void slow(struct device *d, struct limit_wait *w, uint64_t left, uint64_t band)
+{
+	struct limit *l = &d->limit;
+	uint32_t turns = __atomic_load_n(&l->turns, __ATOMIC_SEQ_CST);
+	uint64_t ms = delay(l, left, band), start;
+
+	if (!is_running(l) || hope_of(d) != HOPE_SOME)
+		return;
+	ask(l, ASKED_NEAR);
+	if (ms == 0 || w->ns + ms * NS_PER_MS > l->hold_ms * NS_PER_MS)
+		return;
+	start = os_now();
+	os_wait(&l->turns, turns, (int)ms);
+	w->ns += os_now() - start;
+	w->waited = true;
+}
+
+void limit_slow(struct device *d, struct limit_wait *w)
+{
+	struct zs_room room;
+	uint64_t band;
+
+	zs_get_room(d->pool, &room);
+	band = band_of(room.limit);
+	if (unlikely(room.left < band))
+		slow(d, w, room.left, band);
+}
+
+/* Nobody is served beside: the thread's turn is the caller's. */
+static bool make_room_here(struct device *d, struct limit_wait *w)
+{
+	enum hope hope = hope_of(d);
+
+	if (hope == HOPE_NONE || w->tries++ == TRIES)
+		return false;
+	w->waited = true;
+	take_turn(d, ASKED_AT);
+	return true;
+}
+
+/* Nanoseconds for which this write may still be held. */
+static uint64_t patience(struct device *d, uint64_t waited)
+{
+	struct limit *l = &d->limit;
+	uint64_t hold = l->hold_ms * NS_PER_MS, now = os_now(), none = 0, since;
+
+	/* The first of those that are held. */
+	__atomic_compare_exchange_n(&l->since, &none, now, false, __ATOMIC_SEQ_CST,
+				    __ATOMIC_SEQ_CST);
+	since = load_relaxed(&l->since);
+	waited = max_u64(waited, since > 0 && since < now ? now - since : 0);
+	return waited < hold ? hold - waited : 0;
+}
+
+/* It may find a place now; where that was an error several times, not at once. */
+static bool try_again(struct limit *l, struct limit_wait *w)
+{
+	static const uint32_t never;
+
+	store_relaxed(&l->since, 0);
+	if (w->tries++ >= TRIES)
+		os_wait(&never, 0, PAUSE_MS);
+	return true;
+}
+
+/* True: try again. */
+static bool await_room(struct device *d, size_t len, struct limit_wait *w)
+{
+	struct parking *parking = zs_room_parking(d->pool);
+	uint64_t start = os_now(), left;
+
+	while (is_running(&d->limit)) {
+		uint32_t sequence = parking_enter(parking);
+		bool fits = zs_may_fit(d->pool, len), hopeless = hope_of(d) == HOPE_NONE;
+
+		left = patience(d, w->ns + os_now() - start);
+		if (fits || hopeless || left == 0) {
+			parking_leave(parking);
+			return fits && left > 0 && try_again(&d->limit, w);
+		}
+		w->waited = true;
+		ask(&d->limit, ASKED_AT);
+		parking_wait_for(parking, sequence, (int)div_round_up(left, NS_PER_MS));
+	}
+	return make_room_here(d, w);
+}
+
+bool limit_hold(struct device *d, struct stream **stream, struct limit_wait *w)
+{
+	size_t len = (*stream)->wanted;
+	uint64_t start = os_now();
+	bool again;
+
+	stream_put(d, *stream);
+	again = await_room(d, len, w);
+	w->ns += os_now() - start;
+	*stream = stream_get(d);
+	return again;
+}
+
+/* From outside. */
+
+void limit_init(struct limit *l)
+{
+	*l = (struct limit){.hold_ms = LIMIT_HOLD_MS, .slow_ms = LIMIT_SLOW_MS};
+}
+
+int limit_start(struct device *d)
+{
+	struct limit *l = &d->limit;
+	int r;
+
+	l->stop = 0;
+	r = pthread_create(&l->thread, NULL, relief_main, d);
+	if (r != 0)
+		return -r;
+	__atomic_store_n(&l->running, true, __ATOMIC_SEQ_CST);
+	return 0;
+}
+
+void limit_stop(struct device *d)
+{
+	struct limit *l = &d->limit;
+
+	if (!is_running(l))
+		return;
+	__atomic_store_n(&l->running, false, __ATOMIC_SEQ_CST);
+	__atomic_store_n(&l->stop, 1, __ATOMIC_SEQ_CST);
+	ask(l, ASKED_AT);
+	pthread_join(l->thread, NULL);
+	parking_notify(zs_room_parking(d->pool), true);
+}
+
+void limit_changed(struct device *d)
+{
+	struct limit *l = &d->limit;
+
+	__atomic_store_n(&l->hope, HOPE_SOME, __ATOMIC_SEQ_CST);
+	store_relaxed(&l->since, 0);
+	/* A look is enough: it sees whether there is more than the limit allows. */
+	ask(l, ASKED_NEAR);
+	parking_notify(zs_room_parking(d->pool), true);
+}
