@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The backing store from inside.
+ *
+ * Invariants, with the store lock held and nobody at work:
+ *
+ *	sum of segments' live				== live
+ *	bits set in free_map				== nr_free
+ *	segment is SEGMENT_FREE				<=> its bit in free_map is set
+ *	segment is SEGMENT_FREE				=> live == 0 and pins == 0
+ *	segment is SEGMENT_SEALED			=> live > 0 or pins > 0
+ */
+#ifndef ZCRAM_BACKING_TYPES_H
+#define ZCRAM_BACKING_TYPES_H
+
+#include <pthread.h>
+
+#include "backing/backing.h"
+#include "backing/engine.h"
+#include "backing/record.h"
+#include "common/parking.h"
+#include "common/util.h"
+
+#define SEGMENT_SIZE_DEFAULT (UINT32_C(1) << 20)
+#define SEGMENT_SIZE_MIN     (UINT32_C(64) << 10)
+#define SEGMENT_SIZE_MAX     (UINT32_C(16) << 20)
+#define DEPTH_DEFAULT	     4U
+#define DEPTH_MAX	     16U
+#define READERS_DEFAULT	     32U
+#define READERS_MAX	     1024U
+#define PATIENCE_DEFAULT     30000U /* ms */
+
+/* Segments that only cleaning may take, so that there is a way out of a full store: one for what it
+ * moves, and one more as what was moved has to be written before anything comes free. */
+#define SEGMENTS_RESERVED 2U
+#define SEGMENTS_MIN	  (SEGMENTS_RESERVED + 2U)
+
+/* Writes end at a multiple of it: flash is not asked to change a part of its page. */
+#define WRITE_UNIT 4096U
+
+/* The longest record from anywhere, widened to the largest sectors. */
+#define READ_SIZE (3 * ENGINE_BLOCK_MAX)
+
+_Static_assert(ENGINE_BLOCK_MAX - RECORD_UNIT + sizeof(struct record) + BACKING_OBJECT_MAX <=
+		       READ_SIZE,
+	       "the last unit of one sector, and two more");
+
+/* So many bytes of a segment for each object at least: a bound for a batch's memory. */
+#define RECORD_MEAN_MIN 128U
+
+/* So many owners are told apart, of whose objects only one at a time may be on its way. */
+#define ON_THE_WAY (1U << 18)
+
+enum segment_state {
+	SEGMENT_FREE,
+	SEGMENT_BUSY,  /* a batch fills or writes it */
+	SEGMENT_SEALED /* it has been written */
+};
+
+/* Number 0 is the header's place, and BUSY for ever. */
+struct segment {
+	/* all by the store lock; also peeked at */
+	uint32_t live; /* bytes of records that are named by slots, or will be */
+	uint32_t pins;
+	uint8_t state; /* enum segment_state */
+	uint8_t use;   /* 0..7: counted up whenever it is taken */
+	/*
+	 * Cleaning has gone through it, and does not again before it is free, which it will be, if no
+	 * object was damaged, and what was moved can be written. Else it would be picked, being the
+	 * deadest, over and over.
+	 */
+	bool tried;
+};
+
+enum batch_state {
+	BATCH_IDLE,
+	BATCH_FILLING, /* at most one is */
+	BATCH_WRITING  /* or written, and not settled */
+};
+
+/* A segment on its way to the store. All but `done` and `error` is the writer's. */
+struct batch {
+	struct engine_io io;
+	struct backing *backing;
+	enum batch_state state;
+	uint32_t segment;		/* number */
+	uint32_t used;			/* bytes */
+	uint32_t count;			/* objects */
+	uint8_t *buf;			/* segment_size bytes */
+	struct backing_origin *origins; /* of each object */
+	int error;			/* set before done */
+	uint32_t done;			/* atomic: the engine has finished */
+};
+
+/* A buffer to read an object into. Its user's, but for `done` and `error`. */
+struct reader {
+	struct engine_io io;
+	struct reader *next; /* of those nobody uses; store lock */
+	struct backing_fetch *fetch;
+	uint32_t skip; /* bytes before the record */
+	int error;     /* set before done */
+	uint32_t done; /* atomic: the engine has finished */
+	struct parking parking;
+};
+
+struct header;
+
+struct backing {
+	/* constant */
+	struct backing_options options; /* without the strings */
+	struct engine *engine;
+	uint64_t key; /* of the checksums */
+	uint32_t segment_size, nr_segments, batch_objects_max;
+	void *memory; /* all buffers: batches, cleaning, readers */
+	size_t memory_size;
+	struct header *header; /* in that memory */
+	uint8_t *cleaning;     /* a segment's bytes; the writer's */
+	struct reader *readers;
+	struct batch *batches;
+
+	pthread_mutex_t lock; /* the store lock */
+	/* lock protects these */
+	struct segment *segments; /* nr_segments */
+	uint64_t *free_map;
+	uint32_t nr_free;
+	uint64_t live;
+	struct reader *idle_readers;
+
+	/* the writer's */
+	struct batch *filling; /* or NULL */
+	uint32_t next_segment; /* where to look for a free one */
+	int flush_error;       /* the first since the last flush */
+	/* By the owner's low bits: an object, not one that is cleaned, is on its way. */
+	uint64_t on_the_way[ON_THE_WAY / 64];
+
+	uint32_t failed;		/* atomic, set by the writer: a write failed */
+	struct parking writer_parking;	/* a batch is done */
+	struct parking readers_parking; /* a reader is idle */
+	struct backing_stats stats;	/* counters; atomic */
+};
+
+static inline uint32_t segment_of(const struct backing *b, backing_location location)
+{
+	return (uint32_t)(location_offset(location) / b->segment_size);
+}
+
+/* header.c */
+
+/* Look at what stands in the store, and recognise it or write a new header. Blocks. */
+int header_open(struct backing *backing, const struct backing_options *options, char *why);
+
+/* probe.c */
+
+/* Is there a file system, partition table, swap area or the like? -EEXIST: and WHY says which.
+ * Blocks. */
+int probe_foreign(struct engine *engine, void *buf, uint32_t size, char *why);
+
+/* segments.c: all take the store lock. */
+
+/* A free segment, BUSY from now on. Unless for cleaning, some are left. -ENOSPC. */
+int segment_take(struct backing *backing, bool cleaning, uint32_t *ret_segment);
+
+/* Bytes become live in a busy segment, or pinned. */
+void segment_add(struct backing *backing, uint32_t segment, uint32_t bytes);
+
+/* Its batch has been written, or has failed. */
+void segment_seal(struct backing *backing, uint32_t segment);
+
+/* The sealed segment with the fewest live bytes that nobody has pinned, pinned from now on, if it
+ * is worth cleaning. False: none is. */
+bool segment_pick_deadest(struct backing *backing, uint32_t *ret_segment);
+void segment_set_tried(struct backing *backing, uint32_t segment, bool tried);
+void segment_unpin(struct backing *backing, uint32_t segment);
+
+/* No segment was ever tried. */
+void segments_retry(struct backing *backing);
+
+/* write.c */
+
+/*
+ * As backing_append(): all but the location of OBJECT is given, and that is set. The segment that
+ * one is cleaned from stays pinned until this is settled.
+ */
+int object_append(struct backing *backing, struct backing_object *object, const void *payload,
+		  struct backing_origin origin);
+
+/* The record at AT of the bytes of a segment. False: there is none. */
+bool record_parse(const struct backing *backing, const uint8_t *bytes, uint32_t segment,
+		  uint32_t at, struct backing_object *ret_object);
+
+/* May objects be written? 0, -EIO, -ENOTCONN. */
+int backing_writable(const struct backing *backing);
+
+#endif
