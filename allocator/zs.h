@@ -22,6 +22,7 @@
  * Lock order, outermost first; a lock may be skipped, never taken upwards:
  *
  *	settings lock	one change of settings at a time		the owner's
+ *	writer lock	who writes to the backing store		the owner's
  *	age lock	the hand, or marks; no other lock under it	the owner's
  *	place lock	one batch of recompression put in place		the owner's
  *	mover lock	one compaction or migration at a time		struct zs_pool

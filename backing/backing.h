@@ -89,12 +89,13 @@ struct backing_origin {
 
 struct backing_ops {
 	/*
-	 * OBJECT has been written (error 0), or could not be. True: its owner's slot names it now.
+	 * OBJECT, with this payload, has been written (error 0), or could not be. True: its owner's
+	 * slot names it now.
 	 * False: it does not, and never will; OBJECT is dead. The room does all accounts of OBJECT,
 	 * and of where it was before: no backing_free(). May wait for a slot. Must not call the
 	 * room.
 	 */
-	bool (*written)(void *opaque, const struct backing_object *object,
+	bool (*written)(void *opaque, const struct backing_object *object, const void *payload,
 			const struct backing_origin *origin, int error);
 	/* Does its owner's slot name this object now? Asked when its segment is cleaned, of what
 	   stands there: the owner may be any number. Must not wait. */

@@ -11,6 +11,7 @@
  *
  * libnbd allocates for each request, and for each connection.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <libnbd.h>
 #include <limits.h>
@@ -31,6 +32,22 @@
 #define RETRY_MAX_MS	 2000
 #define CONNECT_MS	 10000 /* until it is up, or tried again */
 #define REMOTE_BLOCK_MIN 512
+
+/* What is called of libnbd. */
+#define EACH_FUNCTION(x)                                                                           \
+	x(nbd_aio_connect_uri) x(nbd_aio_disconnect) x(nbd_aio_flush) x(nbd_aio_get_direction)     \
+		x(nbd_aio_get_fd) x(nbd_aio_is_closed) x(nbd_aio_is_dead) x(nbd_aio_is_ready)      \
+			x(nbd_aio_notify_read) x(nbd_aio_notify_write) x(nbd_aio_pread)            \
+				x(nbd_aio_pwrite) x(nbd_can_flush) x(nbd_close) x(nbd_connect_uri) \
+					x(nbd_create) x(nbd_get_block_size) x(nbd_get_errno)       \
+						x(nbd_get_error) x(nbd_get_size)                   \
+							x(nbd_is_read_only)                        \
+								x(nbd_set_uri_allow_local_file)
+
+static struct {
+#define DECLARE(name) __typeof__(name) *name;
+	EACH_FUNCTION(DECLARE)
+} lib;
 
 enum stage {
 	STAGE_ABSENT,	  /* no handle; the next attempt is at retry_at */
@@ -67,6 +84,43 @@ struct remote_engine {
 	char check[ENGINE_BLOCK_MAX];
 };
 
+/*
+ * Only who has an export needs libnbd, and all that it needs: some 3 MiB of memory. Loaded once, and
+ * kept.
+ */
+static int load_once(char *why)
+{
+	static void *loaded;
+	void *opened;
+
+	if (loaded)
+		return 0;
+	opened = dlopen("libnbd.so.0", RTLD_NOW | RTLD_LOCAL);
+	if (!opened)
+		return engine_why(why, -EOPNOTSUPP, "NBD exports need libnbd: %s", dlerror());
+#define FIND(name)                                                                       \
+	lib.name = (__typeof__(lib.name))dlsym(opened, #name);                           \
+	if (!lib.name) {                                                                 \
+		engine_why(why, -EOPNOTSUPP, "NBD exports need a newer libnbd: " #name); \
+		dlclose(opened);                                                         \
+		return -EOPNOTSUPP;                                                      \
+	}
+	EACH_FUNCTION(FIND)
+	loaded = opened;
+	return 0;
+}
+
+static int load(char *why)
+{
+	static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+	int r;
+
+	pthread_mutex_lock(&lock);
+	r = load_once(why);
+	pthread_mutex_unlock(&lock);
+	return r;
+}
+
 static struct remote_engine *remote_of(struct engine *engine)
 {
 	return (struct remote_engine *)(void *)engine;
@@ -74,17 +128,17 @@ static struct remote_engine *remote_of(struct engine *engine)
 
 static struct nbd_handle *handle_new(void)
 {
-	struct nbd_handle *nbd = nbd_create();
+	struct nbd_handle *nbd = lib.nbd_create();
 
 	/* An URI may name a file with keys. */
 	if (nbd)
-		nbd_set_uri_allow_local_file(nbd, true);
+		lib.nbd_set_uri_allow_local_file(nbd, true);
 	return nbd;
 }
 
 static void handle_drop(struct remote_engine *e)
 {
-	nbd_close(e->nbd);
+	lib.nbd_close(e->nbd);
 	e->nbd = NULL;
 }
 
@@ -158,17 +212,17 @@ static bool send_one(struct remote_engine *e, struct engine_io *io)
 {
 	nbd_completion_callback callback = {.callback = finished, .user_data = io};
 
-	if (io->op == ENGINE_FLUSH && nbd_can_flush(e->nbd) == 0) {
+	if (io->op == ENGINE_FLUSH && lib.nbd_can_flush(e->nbd) == 0) {
 		io->done(io, 0);
 		return true;
 	}
 	/* First, as it may be finished when the call returns. */
 	io_list_put(&e->under_way, io);
 	if (io->op == ENGINE_READ)
-		return nbd_aio_pread(e->nbd, io->buf, io->len, io->offset, callback, 0) >= 0;
+		return lib.nbd_aio_pread(e->nbd, io->buf, io->len, io->offset, callback, 0) >= 0;
 	if (io->op == ENGINE_WRITE)
-		return nbd_aio_pwrite(e->nbd, io->buf, io->len, io->offset, callback, 0) >= 0;
-	return nbd_aio_flush(e->nbd, callback, 0) >= 0;
+		return lib.nbd_aio_pwrite(e->nbd, io->buf, io->len, io->offset, callback, 0) >= 0;
+	return lib.nbd_aio_flush(e->nbd, callback, 0) >= 0;
 }
 
 static void send_all(struct remote_engine *e)
@@ -185,7 +239,7 @@ static void begin_connecting(struct remote_engine *e)
 	if (now < e->retry_at)
 		return;
 	e->nbd = handle_new();
-	if (!e->nbd || nbd_aio_connect_uri(e->nbd, e->uri) < 0)
+	if (!e->nbd || lib.nbd_aio_connect_uri(e->nbd, e->uri) < 0)
 		return disconnected(e);
 	e->checked_by = now + CONNECT_MS * NS_PER_MS;
 	e->stage = STAGE_CONNECTING;
@@ -197,11 +251,11 @@ static void begin_checking(struct remote_engine *e)
 
 	if (!__atomic_load_n(&e->identity, __ATOMIC_ACQUIRE))
 		return up(e);
-	if (nbd_get_size(e->nbd) < (int64_t)e->engine.size || nbd_is_read_only(e->nbd) != 0)
+	if (lib.nbd_get_size(e->nbd) < (int64_t)e->engine.size || lib.nbd_is_read_only(e->nbd) != 0)
 		return foreign(e);
 	e->check_error = -EINPROGRESS;
 	e->stage = STAGE_CHECKING;
-	if (nbd_aio_pread(e->nbd, e->check, sizeof(e->check), 0, callback, 0) < 0)
+	if (lib.nbd_aio_pread(e->nbd, e->check, sizeof(e->check), 0, callback, 0) < 0)
 		disconnected(e);
 }
 
@@ -221,7 +275,7 @@ static void end_checking(struct remote_engine *e)
 
 static bool is_lost(const struct remote_engine *e)
 {
-	return nbd_aio_is_dead(e->nbd) != 0 || nbd_aio_is_closed(e->nbd) != 0;
+	return lib.nbd_aio_is_dead(e->nbd) != 0 || lib.nbd_aio_is_closed(e->nbd) != 0;
 }
 
 static void advance(struct remote_engine *e)
@@ -234,7 +288,7 @@ static void advance(struct remote_engine *e)
 	case STAGE_ABSENT:
 		return begin_connecting(e);
 	case STAGE_CONNECTING:
-		if (nbd_aio_is_ready(e->nbd) > 0)
+		if (lib.nbd_aio_is_ready(e->nbd) > 0)
 			begin_checking(e);
 		return;
 	case STAGE_CHECKING:
@@ -282,9 +336,9 @@ static void notify(struct remote_engine *e, unsigned int direction, short revent
 {
 	/* What comes of it, advance() sees. */
 	if (revents & ~POLLOUT && direction & LIBNBD_AIO_DIRECTION_READ)
-		nbd_aio_notify_read(e->nbd);
+		lib.nbd_aio_notify_read(e->nbd);
 	else if (revents & ~POLLIN && direction & LIBNBD_AIO_DIRECTION_WRITE)
-		nbd_aio_notify_write(e->nbd);
+		lib.nbd_aio_notify_write(e->nbd);
 }
 
 static void wait_for_events(struct remote_engine *e)
@@ -294,8 +348,8 @@ static void wait_for_events(struct remote_engine *e)
 	uint64_t ignored;
 
 	if (e->nbd) {
-		direction = nbd_aio_get_direction(e->nbd);
-		fds[1].fd = nbd_aio_get_fd(e->nbd);
+		direction = lib.nbd_aio_get_direction(e->nbd);
+		fds[1].fd = lib.nbd_aio_get_fd(e->nbd);
 		fds[1].events = (short)((direction & LIBNBD_AIO_DIRECTION_READ ? POLLIN : 0) |
 					(direction & LIBNBD_AIO_DIRECTION_WRITE ? POLLOUT : 0));
 	}
@@ -374,8 +428,8 @@ static void remote_identify(struct engine *engine, const void *header)
 static void remote_free(struct remote_engine *e)
 {
 	if (e->nbd) {
-		nbd_aio_disconnect(e->nbd, 0); /* politely, if it can be said at once */
-		nbd_close(e->nbd);
+		lib.nbd_aio_disconnect(e->nbd, 0); /* politely, if it can be said at once */
+		lib.nbd_close(e->nbd);
 	}
 	if (e->event >= 0)
 		close(e->event);
@@ -405,8 +459,8 @@ static const struct engine_ops remote_ops = {
 
 static int said(char *why)
 {
-	int error = nbd_get_errno();
-	const char *text = nbd_get_error();
+	int error = lib.nbd_get_errno();
+	const char *text = lib.nbd_get_error();
 
 	return engine_why(why, error > 0 ? -error : -EIO, "%s", text ? text : "no connection");
 }
@@ -416,13 +470,13 @@ static int connect_first(struct remote_engine *e, char *why)
 	int64_t size, block;
 
 	e->nbd = handle_new();
-	if (!e->nbd || nbd_connect_uri(e->nbd, e->uri) < 0)
+	if (!e->nbd || lib.nbd_connect_uri(e->nbd, e->uri) < 0)
 		return said(why);
-	size = nbd_get_size(e->nbd);
-	block = nbd_get_block_size(e->nbd, LIBNBD_SIZE_MINIMUM);
+	size = lib.nbd_get_size(e->nbd);
+	block = lib.nbd_get_block_size(e->nbd, LIBNBD_SIZE_MINIMUM);
 	if (size < 0 || block < 0)
 		return said(why);
-	if (nbd_is_read_only(e->nbd) != 0)
+	if (lib.nbd_is_read_only(e->nbd) != 0)
 		return engine_why(why, -EROFS, "the export is read-only");
 	e->engine.block = (uint32_t)max_u64((uint64_t)block, REMOTE_BLOCK_MIN);
 	e->engine.size = (uint64_t)size & ~(uint64_t)(e->engine.block - 1);
@@ -431,9 +485,12 @@ static int connect_first(struct remote_engine *e, char *why)
 
 int engine_open_remote(const struct engine_options *options, struct engine **ret_engine, char *why)
 {
-	struct remote_engine *e = calloc(1, sizeof(*e));
-	int r;
+	struct remote_engine *e;
+	int r = load(why);
 
+	if (r < 0)
+		return r;
+	e = calloc(1, sizeof(*e));
 	if (!e)
 		return engine_why(why, -ENOMEM, "no memory");
 	e->engine.ops = &remote_ops;

@@ -68,11 +68,13 @@ static uint64_t *way_of(struct backing *b, uint32_t owner, uint64_t *ret_bit)
 
 /* Tell the owner of one object, and count the one it does not name any more as dead. */
 static void settle_object(struct backing *b, const struct batch *batch,
-			  const struct backing_object *object, const struct backing_origin *origin)
+			  const struct backing_object *object, const void *payload,
+			  const struct backing_origin *origin)
 {
+	const struct backing_ops *ops = &b->options.ops;
 	backing_location from = origin->from;
 	struct backing_object old = *object;
-	bool named = b->options.ops.written(b->options.ops.opaque, object, origin, batch->error) &&
+	bool named = ops->written(ops->opaque, object, payload, origin, batch->error) &&
 		     batch->error == 0;
 
 	old.location = from;
@@ -114,7 +116,8 @@ static void settle(struct backing *b, struct batch *batch)
 	for (uint32_t i = 0, at = 0; i < batch->count; i++, at += record_size(object.len)) {
 		record_parse(b, batch->buf, batch->segment, at, &object);
 		payload += object.len;
-		settle_object(b, batch, &object, &batch->origins[i]);
+		settle_object(b, batch, &object, batch->buf + at + sizeof(struct record),
+			      &batch->origins[i]);
 	}
 	if (batch->error == 0) {
 		add_relaxed(&b->stats.objects, batch->count);

@@ -73,7 +73,7 @@ static void compress_all(struct world *w, const struct input *input)
 	codec_stream_free(stream);
 }
 
-static bool written(void *opaque, const struct backing_object *object,
+static bool written(void *opaque, const struct backing_object *object, const void *payload,
 		    const struct backing_origin *origin, int error)
 {
 	struct world *w = opaque;

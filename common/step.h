@@ -26,6 +26,16 @@
  *	"trim: slot locked"
  *	"trim: slot swapped"		the slot is empty; the old cell is nobody's
  *	"trim: old freed"
+ *	"writeback: appended"		the payload is in a buffer, on its way to the backing store
+ *	"writeback: slot swapped"	it is there, and the slot names it; the cell is nobody's
+ *	"writeback: cell freed"
+ *	"writeback: object moved"	cleaning: the slot names the new place; the old one is dead
+ *	"bring back: cell taken"	the cell carries its owner; nothing names it
+ *	"bring back: payload copied"	the payload stands in the cell; the slot names the backing store
+ *	"backing: forgotten"		the store says that it has no backing store, and no slot does
+ *	"backing: uuid written"		the backing store's name is there, and not in force
+ *	"backing: known"		it is; no slot names anything there yet
+ *	"backing: claimed"		each slot that names the backing store is right, or damaged
  *	"dict: bytes written"		a dictionary stands in the store, and is not live
  *	"dict: live"			it is; no object names it
  *	"dict: retired"			no object names it, and it is not live any more

@@ -17,6 +17,8 @@ static const struct conf_device defaults = {
 	.compact = CONF_COMPACT_AUTO,
 	.recompress_age = CONF_DEFAULT_RECOMPRESS_AGE,
 	.recompress_cpu = CONF_DEFAULT_RECOMPRESS_CPU,
+	.writeback_at = CONF_DEFAULT_WRITEBACK_AT,
+	.writeback_age = CONF_DEFAULT_WRITEBACK_AGE,
 	.reserve = CONF_RESERVE_AUTO,
 	.nbd_index = -1,
 	.host_memory_limit = CONF_NO_HOST_LIMIT,
@@ -131,6 +133,11 @@ static void check_sizes(struct made *made, struct conf_errors *errors)
 	if (device->swap && device->size < SWAP_MIN && is_set(made, CONF_KEY_SIZE))
 		conf_setting_error(errors, made->set[CONF_KEY_SIZE],
 				   "too small: swap takes at least 40K");
+	if (device->writeback_size > 0 &&
+	    (device->writeback == NULL || device->writeback[0] != '/'))
+		conf_setting_error(errors, made->set[CONF_KEY_WRITEBACK_SIZE],
+				   "there is no file to be made so large: give its path as "
+				   "writeback-device, or leave this out");
 	if (device->reserve != CONF_RESERVE_AUTO && device->reserve > most) {
 		char text[24];
 
@@ -155,6 +162,13 @@ static void check_pair(const struct made *made, const struct made *before,
 		setting = before->set[CONF_KEY_DEVICE];
 		conf_setting_error(errors, made->set[CONF_KEY_DEVICE],
 				   "%s has it (%s:%u): give auto, or each its own", other->name,
+				   setting->file, setting->line);
+	}
+	if (device->writeback != NULL && other->writeback != NULL &&
+	    strcmp(device->writeback, other->writeback) == 0) {
+		setting = before->set[CONF_KEY_WRITEBACK];
+		conf_setting_error(errors, made->set[CONF_KEY_WRITEBACK],
+				   "%s has it (%s:%u): give each its own", other->name,
 				   setting->file, setting->line);
 	}
 	if (device->mount_point != NULL && other->mount_point != NULL &&

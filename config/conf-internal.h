@@ -9,7 +9,7 @@
 
 #define CONF_DEFAULTS	  (-1)	    /* the number of [defaults] */
 #define CONF_FILE_MAX	  (1 << 20) /* bytes */
-#define CONF_WHY_SIZE	  256
+#define CONF_WHY_SIZE	  512
 #define CONF_SIZE_DEFAULT "min(ram / 2, 4096)"
 
 /* One line of a file. All strings are the conf's. */

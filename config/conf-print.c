@@ -76,6 +76,16 @@ static int print(const struct conf_device *device, enum conf_key key, char **ret
 		return print_time(device->recompress_age, ret_text);
 	case CONF_KEY_RECOMPRESS_CPU:
 		return asprintf(ret_text, "%u", device->recompress_cpu);
+	case CONF_KEY_WRITEBACK:
+		return print_text(device->writeback == NULL ? "" : device->writeback, ret_text);
+	case CONF_KEY_WRITEBACK_SIZE:
+		return print_size(device->writeback_size, ret_text);
+	case CONF_KEY_WRITEBACK_AT:
+		return asprintf(ret_text, "%u", device->writeback_at);
+	case CONF_KEY_WRITEBACK_AGE:
+		return print_time(device->writeback_age, ret_text);
+	case CONF_KEY_WRITEBACK_LIMIT:
+		return print_size(device->writeback_limit, ret_text);
 	case CONF_KEY_RESERVE:
 		if (device->reserve == CONF_RESERVE_AUTO)
 			return print_text("auto", ret_text);
@@ -149,7 +159,19 @@ static const struct {
 	{"lock", CONF_KEY_LOCK},
 	{"recompress-age", CONF_KEY_RECOMPRESS_AGE},
 	{"recompress-cpu", CONF_KEY_RECOMPRESS_CPU},
+	{"writeback", CONF_KEY_WRITEBACK},
+	{"writeback-size", CONF_KEY_WRITEBACK_SIZE},
+	{"writeback-at", CONF_KEY_WRITEBACK_AT},
+	{"writeback-age", CONF_KEY_WRITEBACK_AGE},
+	{"writeback-limit", CONF_KEY_WRITEBACK_LIMIT},
 };
+
+/* What nobody may say who has nowhere to write to. */
+static bool is_of_writeback(enum conf_key key)
+{
+	return key == CONF_KEY_WRITEBACK || key == CONF_KEY_WRITEBACK_AT ||
+	       key == CONF_KEY_WRITEBACK_AGE || key == CONF_KEY_WRITEBACK_LIMIT;
+}
 
 /* What the plugin does without being told, it cannot always be told. */
 static bool is_unsaid(const struct conf_device *device, enum conf_key key)
@@ -159,6 +181,8 @@ static bool is_unsaid(const struct conf_device *device, enum conf_key key)
 		device->recompress_age == CONF_DEFAULT_RECOMPRESS_AGE) ||
 	       (key == CONF_KEY_RECOMPRESS_CPU &&
 		device->recompress_cpu == CONF_DEFAULT_RECOMPRESS_CPU) ||
+	       (device->writeback == NULL && is_of_writeback(key)) ||
+	       (key == CONF_KEY_WRITEBACK_SIZE && device->writeback_size == 0) ||
 	       (key == CONF_KEY_RESERVE && device->reserve == CONF_RESERVE_AUTO);
 }
 

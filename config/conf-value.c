@@ -31,6 +31,11 @@ const struct conf_key_name conf_key_names[CONF_KEY_COUNT] = {
 	[CONF_KEY_COMPACT] = {"compact", NULL},
 	[CONF_KEY_RECOMPRESS_AGE] = {"recompress-age", NULL},
 	[CONF_KEY_RECOMPRESS_CPU] = {"recompress-cpu", NULL},
+	[CONF_KEY_WRITEBACK] = {"writeback-device", "writeback"},
+	[CONF_KEY_WRITEBACK_SIZE] = {"writeback-size", NULL},
+	[CONF_KEY_WRITEBACK_AT] = {"writeback-at", NULL},
+	[CONF_KEY_WRITEBACK_AGE] = {"writeback-age", NULL},
+	[CONF_KEY_WRITEBACK_LIMIT] = {"writeback-limit", NULL},
 	[CONF_KEY_RESERVE] = {"reserve", NULL},
 	[CONF_KEY_LOCK] = {"lock", NULL},
 	[CONF_KEY_CONNECTIONS] = {"connections", NULL},
@@ -48,9 +53,6 @@ static const struct {
 	const char *key;
 	const char *why;
 } refused[] = {
-	{"writeback-device",
-	 "there is no writeback: leave it out, and bound what is held in memory "
-	 "with zram-resident-limit"},
 	{"zram-fraction", "obsolete: give zram-size, such as zram-size = ram * 0.5"},
 	{"max-zram-size", "obsolete: give zram-size, such as zram-size = min(ram / 2, 4096)"},
 	{"memory-limit", "obsolete: give host-memory-limit, which is what it means to "
@@ -235,6 +237,68 @@ static int set_lock(const struct value *value)
 	return r;
 }
 
+static int set_writeback(const struct value *value)
+{
+	const char *why;
+	bool remote;
+
+	if (value->text[0] == '\0') {
+		value->device->writeback = NULL;
+		return 0;
+	}
+	if (strpbrk(value->text, " \t") != NULL ||
+	    conf_parse_writeback(value->text, &remote, &why) < 0 ||
+	    (!remote && value->text[0] != '/'))
+		return refuse(value, "not a place to write to: give an absolute path without "
+				     "blanks, of a file or of a block device, or an URI of nbd://, "
+				     "nbds://, nbd+unix:// or nbds+unix://, or nothing");
+	value->device->writeback = value->text;
+	return 0;
+}
+
+static int set_writeback_size(const struct value *value)
+{
+	const char *unused;
+	uint64_t bytes = 0;
+
+	if (strcmp(value->text, "0") != 0 &&
+	    (!has_unit(value->text) || conf_parse_size(value->text, &bytes, &unused) < 0 ||
+	     bytes < CONF_WRITEBACK_MIN))
+		return refuse(value, "not a size: give 0, for a file that is there, or a number "
+				     "with K, M, G or T, at least 5M");
+	value->device->writeback_size = bytes;
+	return 0;
+}
+
+static int set_writeback_at(const struct value *value)
+{
+	const char *why;
+	int r = conf_parse_writeback_at(value->text, &value->device->writeback_at, &why);
+
+	return r < 0 ? refuse(value, why) : 0;
+}
+
+static int set_writeback_age(const struct value *value)
+{
+	const char *why;
+	int r = conf_parse_recompress_age(value->text, &value->device->writeback_age, &why);
+
+	return r < 0 ? refuse(value, why) : 0;
+}
+
+static int set_writeback_limit(const struct value *value)
+{
+	const char *unused;
+	uint64_t bytes = 0;
+
+	if (strcmp(value->text, "0") != 0 &&
+	    (!has_unit(value->text) || conf_parse_size(value->text, &bytes, &unused) < 0))
+		return refuse(value,
+			      "not a size: give 0 for no limit, or a number with K, M, G or T");
+	value->device->writeback_limit = bytes;
+	return 0;
+}
+
 static int set_reserve(const struct value *value)
 {
 	const char *unused;
@@ -400,6 +464,11 @@ static int (*const setters[CONF_KEY_COUNT])(const struct value *value) = {
 	[CONF_KEY_COMPACT] = set_compact,
 	[CONF_KEY_RECOMPRESS_AGE] = set_recompress_age,
 	[CONF_KEY_RECOMPRESS_CPU] = set_recompress_cpu,
+	[CONF_KEY_WRITEBACK] = set_writeback,
+	[CONF_KEY_WRITEBACK_SIZE] = set_writeback_size,
+	[CONF_KEY_WRITEBACK_AT] = set_writeback_at,
+	[CONF_KEY_WRITEBACK_AGE] = set_writeback_age,
+	[CONF_KEY_WRITEBACK_LIMIT] = set_writeback_limit,
 	[CONF_KEY_RESERVE] = set_reserve,
 	[CONF_KEY_LOCK] = set_lock,
 	[CONF_KEY_CONNECTIONS] = set_connections,

@@ -30,6 +30,11 @@ enum conf_key {
 	CONF_KEY_COMPACT,
 	CONF_KEY_RECOMPRESS_AGE,
 	CONF_KEY_RECOMPRESS_CPU,
+	CONF_KEY_WRITEBACK,
+	CONF_KEY_WRITEBACK_SIZE,
+	CONF_KEY_WRITEBACK_AT,
+	CONF_KEY_WRITEBACK_AGE,
+	CONF_KEY_WRITEBACK_LIMIT,
 	CONF_KEY_RESERVE,
 	CONF_KEY_LOCK,
 	CONF_KEY_CONNECTIONS,
@@ -95,6 +100,11 @@ struct conf_device {
 	enum conf_compact compact;
 	uint64_t recompress_age;     /* seconds */
 	unsigned int recompress_cpu; /* percent of one CPU */
+	const char *writeback;	     /* an absolute path, or an URI of NBD; NULL: none */
+	uint64_t writeback_size;     /* bytes of the file; 0: as it is */
+	unsigned int writeback_at;   /* percent of mem_limit; 0: never */
+	uint64_t writeback_age;	     /* seconds */
+	uint64_t writeback_limit;    /* bytes within 24 hours; 0: no limit */
 	uint64_t reserve;	     /* bytes, or CONF_RESERVE_AUTO */
 	enum conf_lock lock;	     /* by default on for swap, auto for a file system */
 	unsigned int connections;    /* 0: auto */

@@ -337,3 +337,32 @@ int conf_parse_recompress_cpu(const char *text, unsigned int *ret_percent, const
 	*ret_percent = (unsigned int)percent;
 	return 0;
 }
+
+int conf_parse_writeback(const char *text, bool *ret_remote, const char **ret_why)
+{
+	static const char *const schemes[] = {"nbd://", "nbds://", "nbd+unix://", "nbds+unix://"};
+	bool remote = false;
+
+	for (size_t i = 0; i < sizeof(schemes) / sizeof(schemes[0]); i++)
+		remote |= strncmp(text, schemes[i], strlen(schemes[i])) == 0;
+	if (*text == '\0' || (!remote && strstr(text, "://") != NULL)) {
+		*ret_why = "not a place to write to: give the path of a file or of a block device, "
+			   "or an URI of nbd://, nbds://, nbd+unix:// or nbds+unix://";
+		return -EINVAL;
+	}
+	*ret_remote = remote;
+	return 0;
+}
+
+int conf_parse_writeback_at(const char *text, unsigned int *ret_percent, const char **ret_why)
+{
+	const char *end;
+	uint64_t percent;
+
+	if (parse_digits(text, 100, &percent, &end) < 0 || *end != '\0') {
+		*ret_why = "not a share of the limit: give 1 to 100, in percent, or 0 for never";
+		return -EINVAL;
+	}
+	*ret_percent = (unsigned int)percent;
+	return 0;
+}

@@ -74,7 +74,21 @@ int conf_parse_recompress_age(const char *text, uint64_t *ret_seconds, const cha
 /* A share of one CPU, 1 to 100 percent, without a sign. */
 int conf_parse_recompress_cpu(const char *text, unsigned int *ret_percent, const char **ret_why);
 
-#define CONF_CHOICES_MAX 3
+/*
+ * Where pages are written back to: an URI of NBD, which is a remote place, or a path: anything else
+ * without "://". Whether there is such a place is not known here. -EINVAL: neither.
+ */
+int conf_parse_writeback(const char *text, bool *ret_remote, const char **ret_why);
+
+#define CONF_DEFAULT_WRITEBACK_AT  90
+#define CONF_DEFAULT_WRITEBACK_AGE UINT64_C(900)
+
+/* A share of the limit, 1 to 100 percent, without a sign; 0: never. */
+int conf_parse_writeback_at(const char *text, unsigned int *ret_percent, const char **ret_why);
+
+#define CONF_WRITEBACK_MIN (UINT64_C(5) << 20) /* bytes of a file: the header, and four segments */
+
+#define CONF_CHOICES_MAX   3
 
 /* The words that a parameter takes. */
 struct conf_choice {

@@ -54,6 +54,10 @@ static bool add_settings(struct json_object *object, const struct device_setting
 	ok &= control_add(object, "mem-limit", json_object_new_uint64(settings->mem_limit));
 	ok &= control_add(object, "recompress-age", json_object_new_uint64(settings->cold.age));
 	ok &= control_add(object, "recompress-cpu", json_object_new_uint64(settings->cold.cpu));
+	ok &= control_add(object, "writeback-at", json_object_new_uint64(settings->writeback.at));
+	ok &= control_add(object, "writeback-age", json_object_new_uint64(settings->writeback.age));
+	ok &= control_add(object, "writeback-limit",
+			  json_object_new_uint64(settings->writeback.limit));
 	return ok;
 }
 
@@ -100,6 +104,33 @@ static struct json_object *new_ages(struct device *device)
 	return array;
 }
 
+/* Only of a device that has one. */
+static bool add_backing(struct json_object *object, const struct control_server_options *options)
+{
+	static const char *const states[] = {
+		[BACKING_READY] = "ready",
+		[BACKING_GONE] = "gone",
+		[BACKING_FAILED] = "failed",
+		[BACKING_FOREIGN] = "foreign",
+	};
+	struct backing_stats stats;
+	struct json_object *store, *error = NULL;
+	bool ok;
+
+	if (options->writeback == NULL || !device_get_backing(options->device, &stats))
+		return true;
+	store = json_object_new_object();
+	ok = control_add(store, "where", json_object_new_string(options->writeback));
+	ok &= control_add(store, "state", json_object_new_string(states[stats.state]));
+	if (stats.error < 0)
+		error = json_object_new_string(control_errno_name(-stats.error));
+	ok = ok && json_object_object_add(store, "error", error) == 0;
+	if (ok)
+		return control_add(object, "writeback", store);
+	json_object_put(store);
+	return false;
+}
+
 static struct json_object *answer_stat(const struct control_server_options *options)
 {
 	struct device_settings settings;
@@ -116,6 +147,7 @@ static struct json_object *answer_stat(const struct control_server_options *opti
 	ok &= control_add(result, "size", json_object_new_uint64(device_size(options->device)));
 	ok &= add_settings(result, &settings);
 	ok &= add_uuid(result, options->device);
+	ok &= add_backing(result, options);
 	ok &= control_add(result, "streams",
 			  json_object_new_uint64(device_streams(options->device)));
 	ok &= control_add(result, "stats", new_stats(&stats));

@@ -77,7 +77,7 @@ void job_cancel(struct job *job)
 
 void job_stop(struct job *job)
 {
-	device_recompress_cancel(job->device); /* the one that may last for minutes */
+	device_cancel(job->device); /* the one that may last for minutes */
 	pthread_mutex_lock(&job->lock);
 	job->stop = true;
 	cut_stream(job);

@@ -92,21 +92,14 @@ static const struct {
 	const char *name;
 	int number;
 } errnos[] = {
-	{"EPERM", EPERM},
-	{"EIO", EIO},
-	{"EAGAIN", EAGAIN},
-	{"ENOMEM", ENOMEM},
-	{"EBUSY", EBUSY},
-	{"EINVAL", EINVAL},
-	{"ENOSPC", ENOSPC},
-	{"EMSGSIZE", EMSGSIZE},
-	{"EPROTONOSUPPORT", EPROTONOSUPPORT},
-	{"EOPNOTSUPP", EOPNOTSUPP},
-	{"ENOTEMPTY", ENOTEMPTY},
-	{"EBADMSG", EBADMSG},
-	{"EPROTO", EPROTO},
-	{"ENODATA", ENODATA},
-	{"ETIMEDOUT", ETIMEDOUT},
+	{"EPERM", EPERM},	    {"EIO", EIO},
+	{"EAGAIN", EAGAIN},	    {"ENOMEM", ENOMEM},
+	{"EBUSY", EBUSY},	    {"EINVAL", EINVAL},
+	{"ENOSPC", ENOSPC},	    {"ENOTCONN", ENOTCONN},
+	{"EMSGSIZE", EMSGSIZE},	    {"EPROTONOSUPPORT", EPROTONOSUPPORT},
+	{"EOPNOTSUPP", EOPNOTSUPP}, {"ENOTEMPTY", ENOTEMPTY},
+	{"EBADMSG", EBADMSG},	    {"EPROTO", EPROTO},
+	{"ENODATA", ENODATA},	    {"ETIMEDOUT", ETIMEDOUT},
 };
 
 const char *control_errno_name(int number)

@@ -13,10 +13,14 @@
  *	stat     {"name":"zcram0" or null,"pid":N,"version":"0.1.0","size":N,
  *	          "algorithm":"zstd(level=1)","filter":"auto","compact":"auto","mem-limit":N,
  *	          "recompress-age":N (seconds),"recompress-cpu":N (percent),
+ *	          "writeback-at":N (percent),"writeback-age":N (seconds),"writeback-limit":N,
  *	          "streams":N,"stats":{...}}: the settings as they are in force, and all statistics;
  *	          with a pool that outlives the server also "uuid":"..."; "ages":[{"seconds":N,
  *	          "pages":N},...], the pages in the pool by how long they have not been touched, at
- *	          least: those of the last class are idle
+ *	          least: those of the last class are idle; with a backing store "writeback":{"where":
+ *	          "...","state":"ready","error":"EIO"}: the state is ready, gone (the export is, and is
+ *	          looked for), failed (a write, with that error; null: none has) or foreign (the export
+ *	          came back with other content)
  *	map      arguments {"cells":N}, 1 to 4096: {"live":[...],"held":[...]}: the part of the arena
  *	         that was ever used, in at most so many equal buckets, and of each the share that
  *	         cells with objects fill and the share that has memory, 0 to 255
@@ -35,8 +39,15 @@
  *	         stored in at least so many bytes: {"pages":N,"saved":N,"bytes":N}: pages that were
  *	         tried, those of them that take less memory now, and how much. EBUSY as above;
  *	         or the server ends; EINVAL: there is no algorithm to do it by
+ *	writeback  arguments {"type":"idle","threshold":N,"max-pages":N,"pages":[[A,B],...]}, any of
+ *	         them: write pages to the backing store: all or those that are idle, huge, huge_idle or
+ *	         incompressible; stored in at least so many bytes; of these ranges, both ends included:
+ *	         {"pages":N,"bytes":N}, what was written, compressed. EBUSY as above; EOPNOTSUPP: there
+ *	         is no backing store; ENOSPC: it is full; EIO, ENOTCONN: it has failed, or is gone: what
+ *	         was not written stays in the pool
  *	set      arguments {"algorithm":"lz4","filter":"none","compact":"off","mem-limit":"200M",
- *	         "recompress-age":"15m","recompress-cpu":"10"}, any of them, as the plugin's
+ *	         "recompress-age":"15m","recompress-cpu":"10","writeback-at":"90","writeback-age":"15m",
+ *	         "writeback-limit":"0"}, any of them, as the plugin's
  *	         parameters are written, but that a mem-limit of "0" takes the limit away; all or
  *	         nothing: {}
  *	handover {}, when the server has finished what it had received, and given the pool up: it ends,

@@ -10,18 +10,21 @@
 #include "control/envelope.h"
 #include "device/settings.h"
 
-#define COMMANDS                                                                            \
-	"give stat, map, blocks, compact, idle, recompress, set, handover, adopt, save or " \
+#define COMMANDS                                                                               \
+	"give stat, map, blocks, compact, idle, recompress, writeback, set, handover, adopt, " \
+	"save or "                                                                             \
 	"restore"
-#define SETTINGS "give algorithm, filter, compact, recompress-age, recompress-cpu or mem-limit"
+#define SETTINGS                                                                          \
+	"give algorithm, filter, compact, recompress-age, recompress-cpu, writeback-at, " \
+	"writeback-age, writeback-limit or mem-limit"
 
 static const char *const names[] = {
-	[CONTROL_STAT] = "stat",       [CONTROL_MAP] = "map",
-	[CONTROL_BLOCKS] = "blocks",   [CONTROL_COMPACT] = "compact",
-	[CONTROL_IDLE] = "idle",       [CONTROL_RECOMPRESS] = "recompress",
-	[CONTROL_SET] = "set",	       [CONTROL_HANDOVER] = "handover",
-	[CONTROL_ADOPT] = "adopt",     [CONTROL_SAVE] = "save",
-	[CONTROL_RESTORE] = "restore",
+	[CONTROL_STAT] = "stat",	   [CONTROL_MAP] = "map",
+	[CONTROL_BLOCKS] = "blocks",	   [CONTROL_COMPACT] = "compact",
+	[CONTROL_IDLE] = "idle",	   [CONTROL_RECOMPRESS] = "recompress",
+	[CONTROL_WRITEBACK] = "writeback", [CONTROL_SET] = "set",
+	[CONTROL_HANDOVER] = "handover",   [CONTROL_ADOPT] = "adopt",
+	[CONTROL_SAVE] = "save",	   [CONTROL_RESTORE] = "restore",
 };
 
 const char *request_command_name(enum control_command command)
@@ -101,19 +104,26 @@ static int read_idle(struct json_object *arguments, struct control_request *requ
 	return 0;
 }
 
+/* The index of VALUE among COUNT words, or -1. */
+static int find_word(struct json_object *value, const char *const *words, size_t count)
+{
+	for (size_t i = 0; control_is_text(value) && i < count; i++)
+		if (strcmp(json_object_get_string(value), words[i]) == 0)
+			return (int)i;
+	return -1;
+}
+
 static int read_type(struct json_object *value, struct device_recompress *order,
 		     struct control_error *error)
 {
 	static const char *const types[] = DEVICE_COLD_TYPES;
+	int type = find_word(value, types, ARRAY_SIZE(types));
 
-	for (size_t i = 0; control_is_text(value) && i < ARRAY_SIZE(types); i++) {
-		if (strcmp(json_object_get_string(value), types[i]) == 0) {
-			order->type = (enum device_cold_type)i;
-			return 0;
-		}
-	}
-	return control_error_set(error, EINVAL,
-				 "argument type: not one: give all, idle, huge or huge_idle");
+	if (type < 0)
+		return control_error_set(
+			error, EINVAL, "argument type: not one: give all, idle, huge or huge_idle");
+	order->type = (enum device_cold_type)type;
+	return 0;
 }
 
 static int read_number(const char *key, struct json_object *value, uint64_t *ret_number,
@@ -163,6 +173,87 @@ static int read_recompress(struct json_object *arguments, struct control_request
 			r = control_error_set(error, EINVAL,
 					      "argument %s: unknown: give type, threshold, "
 					      "max-pages or algorithm",
+					      envelope_quote_key(key, buf));
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static int read_writeback_type(struct json_object *value, struct device_writeback *order,
+			       struct control_error *error)
+{
+	static const char *const types[] = DEVICE_WRITEBACK_TYPES;
+	int type = find_word(value, types, ARRAY_SIZE(types));
+
+	if (type < 0)
+		return control_error_set(error, EINVAL,
+					 "argument type: not one: give all, idle, huge, huge_idle "
+					 "or incompressible");
+	order->type = (enum device_writeback_type)type;
+	return 0;
+}
+
+/* [FIRST, LAST]. */
+static int read_range(struct json_object *value, struct device_range *ret_range)
+{
+	struct json_object *first, *last;
+
+	if (!json_object_is_type(value, json_type_array) || json_object_array_length(value) != 2)
+		return -EINVAL;
+	first = json_object_array_get_idx(value, 0);
+	last = json_object_array_get_idx(value, 1);
+	if (!json_object_is_type(first, json_type_int) ||
+	    !json_object_is_type(last, json_type_int) || json_object_get_int64(first) < 0 ||
+	    json_object_get_int64(last) < json_object_get_int64(first))
+		return -EINVAL;
+	ret_range->first = (uint64_t)json_object_get_int64(first);
+	ret_range->last = (uint64_t)json_object_get_int64(last);
+	return 0;
+}
+
+static int read_ranges(struct json_object *value, struct device_writeback *order,
+		       struct control_error *error)
+{
+	size_t count =
+		json_object_is_type(value, json_type_array) ? json_object_array_length(value) : 0;
+
+	if (count == 0 || count > DEVICE_RANGES)
+		return control_error_set(error, EINVAL,
+					 "argument pages: not one: give 1 to %d of [FIRST,LAST]",
+					 DEVICE_RANGES);
+	for (size_t i = 0; i < count; i++)
+		if (read_range(json_object_array_get_idx(value, i), &order->ranges[i]) < 0)
+			return control_error_set(error, EINVAL,
+						 "argument pages: not a range: give [FIRST,LAST], "
+						 "the numbers of two pages");
+	order->ranges_count = (unsigned int)count;
+	return 0;
+}
+
+static int read_writeback(struct json_object *arguments, struct control_request *request,
+			  struct control_error *error)
+{
+	struct device_writeback *order = &request->writeback;
+	char buf[ENVELOPE_QUOTE_SIZE];
+	int r = 0;
+
+	if (arguments == NULL)
+		return 0;
+	json_object_object_foreach(arguments, key, value)
+	{
+		if (strcmp(key, "type") == 0)
+			r = read_writeback_type(value, order, error);
+		else if (strcmp(key, "threshold") == 0)
+			r = read_number(key, value, &order->threshold, error);
+		else if (strcmp(key, "max-pages") == 0)
+			r = read_number(key, value, &order->max_pages, error);
+		else if (strcmp(key, "pages") == 0)
+			r = read_ranges(value, order, error);
+		else
+			r = control_error_set(error, EINVAL,
+					      "argument %s: unknown: give type, threshold, "
+					      "max-pages or pages",
 					      envelope_quote_key(key, buf));
 		if (r < 0)
 			return r;
@@ -232,6 +323,9 @@ int request_parse(const char *line, size_t len, struct control_request *ret_requ
 		break;
 	case CONTROL_RECOMPRESS:
 		r = read_recompress(arguments, &request, ret_error);
+		break;
+	case CONTROL_WRITEBACK:
+		r = read_writeback(arguments, &request, ret_error);
 		break;
 	case CONTROL_SET:
 		r = read_settings(arguments, &request, ret_error);

@@ -15,6 +15,7 @@ enum control_command {
 	CONTROL_COMPACT,
 	CONTROL_IDLE,
 	CONTROL_RECOMPRESS,
+	CONTROL_WRITEBACK,
 	CONTROL_SET,
 	CONTROL_HANDOVER,
 	CONTROL_ADOPT,
@@ -28,6 +29,7 @@ struct control_request {
 	uint64_t from;			     /* of blocks: a page */
 	uint64_t seconds;		     /* of idle: 0: all pages */
 	struct device_recompress recompress; /* of recompress */
+	struct device_writeback writeback;   /* of writeback */
 	bool force;			     /* of restore */
 	struct json_object *arguments; /* of set: strings by the names of settings; NULL: none */
 };

@@ -206,6 +206,7 @@ static int handle_line(struct control_server *s, struct connection *c)
 	case CONTROL_COMPACT:
 	case CONTROL_IDLE:
 	case CONTROL_RECOMPRESS:
+	case CONTROL_WRITEBACK:
 		r = begin_job(s, c, &request, -1);
 		break;
 	case CONTROL_SAVE:

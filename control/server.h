@@ -44,7 +44,9 @@ struct control_server_options {
 	const char *path;      /* of the socket; absolute, if the directory is changed later */
 	const char *name;      /* of the device, shown to clients; NULL: it has none */
 	struct device *device; /* started or not */
-	const char *version;   /* of the program, shown to clients */
+	const char
+		*writeback;  /* where its backing store is, shown to clients; NULL: there is none */
+	const char *version; /* of the program, shown to clients */
 	unsigned int
 		patience;  /* milliseconds that a request or an answer may be half-way; 0: 10 s */
 	unsigned int wait; /* milliseconds at most for who serves at PATH to be gone */
@@ -66,7 +68,7 @@ int control_server_start(struct control_server *server);
 
 /*
  * Close all connections, but that of who waits for a handover, and end the threads. Waits for a
- * compaction that is under way; recompression, a save or a restore is broken off. Before device_stop().
+ * compaction that is under way; recompression, writeback, a save or a restore is broken off. Before device_stop().
  * Also when it was never started.
  */
 void control_server_stop(struct control_server *server);

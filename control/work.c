@@ -133,6 +133,48 @@ static struct json_object *do_recompress(struct device *device,
 	return answer_finish(result, ok);
 }
 
+/* SIZE: of the device, in pages. PAGES: that were written before. */
+static struct json_object *writeback_failure(int number, uint64_t size, uint64_t pages)
+{
+	struct control_error error;
+
+	if (number == ENOENT)
+		control_error_set(&error, EOPNOTSUPP,
+				  "writeback: there is no backing store: the server was begun "
+				  "without writeback=");
+	else if (number == EINVAL)
+		control_error_set(&error, EINVAL,
+				  "argument pages: not pages of the device: it has %" PRIu64, size);
+	else if (number == ECANCELED)
+		control_error_set(&error, EBUSY,
+				  "writeback: the server is ending: %" PRIu64 " pages were written",
+				  pages);
+	else
+		control_error_set(&error, number, "writeback: %s: %" PRIu64 " pages were written",
+				  number == ENOSPC     ? "the backing store is full"
+				  : number == ENOTCONN ? "the backing store is gone"
+						       : strerror(number),
+				  pages);
+	return control_answer_error(&error);
+}
+
+static struct json_object *do_writeback(struct device *device, const struct device_writeback *order)
+{
+	struct device_written_back done;
+	struct json_object *result;
+	int r = device_writeback(device, order, &done);
+	bool ok;
+
+	if (r < 0)
+		return writeback_failure(
+			-r, (device_size(device) + DEVICE_PAGE_SIZE - 1) / DEVICE_PAGE_SIZE,
+			done.pages);
+	result = json_object_new_object();
+	ok = control_add(result, "pages", json_object_new_uint64(done.pages));
+	ok &= control_add(result, "bytes", json_object_new_uint64(done.bytes));
+	return answer_finish(result, ok);
+}
+
 static struct json_object *image_counts(const struct image_counts *counts)
 {
 	struct json_object *result = json_object_new_object();
@@ -183,6 +225,8 @@ struct json_object *work_do(struct device *device, const struct control_request 
 		return do_idle(device, request->seconds);
 	case CONTROL_RECOMPRESS:
 		return do_recompress(device, &request->recompress);
+	case CONTROL_WRITEBACK:
+		return do_writeback(device, &request->writeback);
 	case CONTROL_SAVE:
 	case CONTROL_RESTORE:
 		return do_image(device, request, stream);

@@ -35,7 +35,7 @@ struct ctl_command {
 
 extern const struct ctl_command ctl_list, ctl_stat, ctl_compact, ctl_set, ctl_attach, ctl_detach,
 	ctl_metrics, ctl_top, ctl_estimate, ctl_config, ctl_purge, ctl_save, ctl_restore,
-	ctl_upgrade, ctl_idle, ctl_recompress;
+	ctl_upgrade, ctl_idle, ctl_recompress, ctl_writeback;
 
 struct ctl_args {
 	const struct ctl_command *command;

@@ -20,9 +20,10 @@ static const struct ctl_command ctl_help = {
 };
 
 static const struct ctl_command *const commands[] = {
-	&ctl_list,    &ctl_stat,       &ctl_top,     &ctl_metrics,  &ctl_set,	 &ctl_compact,
-	&ctl_idle,    &ctl_recompress, &ctl_upgrade, &ctl_attach,   &ctl_detach, &ctl_save,
-	&ctl_restore, &ctl_purge,      &ctl_config,  &ctl_estimate, &ctl_help,	 NULL,
+	&ctl_list,    &ctl_stat,     &ctl_top,	      &ctl_metrics,   &ctl_set,
+	&ctl_compact, &ctl_idle,     &ctl_recompress, &ctl_writeback, &ctl_upgrade,
+	&ctl_attach,  &ctl_detach,   &ctl_save,	      &ctl_restore,   &ctl_purge,
+	&ctl_config,  &ctl_estimate, &ctl_help,	      NULL,
 };
 
 static const struct ctl_command *find_command(const char *name)

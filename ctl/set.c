@@ -9,8 +9,9 @@
 #include "ctl/ctl.h"
 #include "ctl/devices.h"
 
-static const char *const keys[] = {"algorithm",	     "filter",	  "compact", "recompress-age",
-				   "recompress-cpu", "mem-limit", NULL};
+static const char *const keys[] = {
+	"algorithm",	"filter",	 "compact",	    "recompress-age", "recompress-cpu",
+	"writeback-at", "writeback-age", "writeback-limit", "mem-limit",      NULL};
 
 static void key_help(FILE *out)
 {
@@ -22,6 +23,11 @@ static void key_help(FILE *out)
 	      "  recompress-age, recompress-cpu\n"
 	      "             how old pages are that the algorithms after the first compress again,\n"
 	      "             such as 15m, and the percent of one CPU that may go into it\n"
+	      "  writeback-at, writeback-age, writeback-limit\n"
+	      "             the percent of mem-limit from which on pages are written to the "
+	      "backing\n"
+	      "             store, 0: never; how old they have to be, such as 15m; how much in 24\n"
+	      "             hours, 0: no limit\n"
 	      "  mem-limit  memory for stored pages at most; 0: no limit\n",
 	      out);
 }
@@ -43,7 +49,8 @@ static int add_setting(struct json_object *arguments, char *setting)
 
 	if (!is_key(setting, len))
 		return ctl_misused("set: %s: unknown key: give algorithm, filter, compact, "
-				   "recompress-age, recompress-cpu or mem-limit",
+				   "recompress-age, recompress-cpu, writeback-at, writeback-age, "
+				   "writeback-limit or mem-limit",
 				   setting);
 	if (setting[len] == '\0')
 		return ctl_misused("set: %s: the value is missing: give %s=VALUE", setting,

@@ -3,48 +3,20 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "common/unit.h"
+
 #define FILE_NAME "50-zcram.conf"
-
-static bool is_plain(char c)
-{
-	return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	       c == ':' || c == '_' || c == '.';
-}
-
-char *dropin_unit(const char *path, const char *suffix)
-{
-	const char *at = path + strspn(path, "/");
-	/* Each byte becomes \xNN at most. */
-	char *unit = malloc(4 * strlen(at) + strlen(suffix) + sizeof("-."));
-	char *out = unit;
-
-	if (unit == NULL)
-		return NULL;
-	if (*at == '\0')
-		*out++ = '-';
-	for (const char *start = at; *at != '\0'; at++) {
-		if (*at == '/')
-			*out++ = '-';
-		else if (is_plain(*at) && !(*at == '.' && at == start))
-			*out++ = *at;
-		else
-			out += sprintf(out, "\\x%02x", (unsigned char)*at);
-	}
-	sprintf(out, ".%s", suffix);
-	return unit;
-}
 
 /* "ROOT/run/systemd/system/UNIT.d", malloc'd; NULL: no memory. */
 static char *directory_of(const char *root, const char *path, const char *suffix)
 {
-	char *unit = dropin_unit(path, suffix);
+	char *unit = unit_of_path(path, suffix);
 	char *directory = NULL;
 
 	if (unit != NULL &&

@@ -27,10 +27,4 @@ int dropin_add_mount(const char *root, const char *name, const char *path);
 void dropin_remove_swap(const char *root, const char *path);
 void dropin_remove_mount(const char *root, const char *path);
 
-/*
- * The name of the unit of PATH, as systemd-escape --path --suffix=SUFFIX has it; malloc'd. NULL: no
- * memory.
- */
-char *dropin_unit(const char *path, const char *suffix);
-
 #endif

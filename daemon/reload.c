@@ -7,6 +7,7 @@
 
 #include <json-c/json.h>
 
+#include "common/util.h"
 #include "control/client.h"
 #include "daemon/report.h"
 #include "daemon/zcramd.h"
@@ -15,9 +16,10 @@
 #define SET_TIMEOUT_MS 10000
 
 #define BIT(key)       (UINT32_C(1) << (key))
-#define IN_USE                                                                    \
-	(BIT(CONF_KEY_ALGORITHM) | BIT(CONF_KEY_FILTER) | BIT(CONF_KEY_COMPACT) | \
-	 BIT(CONF_KEY_MEM_LIMIT) | BIT(CONF_KEY_RECOMPRESS_AGE) | BIT(CONF_KEY_RECOMPRESS_CPU))
+#define IN_USE                                                                                   \
+	(BIT(CONF_KEY_ALGORITHM) | BIT(CONF_KEY_FILTER) | BIT(CONF_KEY_COMPACT) |                \
+	 BIT(CONF_KEY_MEM_LIMIT) | BIT(CONF_KEY_RECOMPRESS_AGE) | BIT(CONF_KEY_RECOMPRESS_CPU) | \
+	 BIT(CONF_KEY_WRITEBACK_AT) | BIT(CONF_KEY_WRITEBACK_AGE) | BIT(CONF_KEY_WRITEBACK_LIMIT))
 
 /* Say of each of KEYS from what to what it changed, and REMARK. */
 static void say_changes(const struct conf_device *from, const struct conf_device *to, uint32_t keys,
@@ -59,17 +61,21 @@ static int add_printed(struct json_object *object, const char *name,
 
 static int fill(struct json_object *arguments, const struct conf_device *device)
 {
+	/* They have the names of the server's settings. */
+	static const enum conf_key keys[] = {
+		CONF_KEY_FILTER,	  CONF_KEY_COMPACT,	 CONF_KEY_RECOMPRESS_AGE,
+		CONF_KEY_RECOMPRESS_CPU,  CONF_KEY_WRITEBACK_AT, CONF_KEY_WRITEBACK_AGE,
+		CONF_KEY_WRITEBACK_LIMIT,
+	};
 	char limit[24];
 	int r;
 
 	conf_format_size(device->mem_limit, limit, sizeof(limit));
 	r = add_text(arguments, "algorithm", device->algorithm);
 	r = r < 0 ? r : add_text(arguments, "mem-limit", limit);
-	r = r < 0 ? r : add_printed(arguments, "filter", device, CONF_KEY_FILTER);
-	r = r < 0 ? r : add_printed(arguments, "compact", device, CONF_KEY_COMPACT);
-	r = r < 0 ? r : add_printed(arguments, "recompress-age", device, CONF_KEY_RECOMPRESS_AGE);
-	return r < 0 ? r
-		     : add_printed(arguments, "recompress-cpu", device, CONF_KEY_RECOMPRESS_CPU);
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(keys); i++)
+		r = add_printed(arguments, conf_key_names[keys[i]].name, device, keys[i]);
+	return r;
 }
 
 /*

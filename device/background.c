@@ -431,7 +431,7 @@ int device_recompress(struct device *d, const struct device_recompress *order,
 	return err == 0 && canceled ? -ECANCELED : err;
 }
 
-void device_recompress_cancel(struct device *d)
+void device_cancel(struct device *d)
 {
 	__atomic_store_n(&d->background.cancel, 1, __ATOMIC_SEQ_CST);
 }

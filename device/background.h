@@ -48,7 +48,7 @@ struct background {
 
 	uint32_t stop;	 /* atomic */
 	uint32_t poked;	 /* futex; atomic: there is something new for the cold thread */
-	uint32_t cancel; /* atomic: device_recompress_cancel() */
+	uint32_t cancel; /* atomic: device_cancel() */
 	struct errand errand;
 	struct background_order *order; /* atomic; NULL: none */
 

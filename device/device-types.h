@@ -9,9 +9,12 @@
 #include "device/background.h"
 #include "device/device.h"
 #include "device/dicts.h"
+#include "device/fetch.h"
 #include "device/limit.h"
+#include "device/policy.h"
 #include "device/slot.h"
 #include "device/words.h"
+#include "device/writeback.h"
 
 /* Slots in one page of the table: memory for them is had together. */
 #define SLOTS_PER_LEAF (DEVICE_PAGE_SIZE / sizeof(slot_word))
@@ -31,7 +34,9 @@ struct counters {
 	uint64_t stream_waits, slot_waits;
 	uint64_t writes_slowed, slowed_ns, writes_refused;
 	uint64_t recompressed, recompress_failed, recompress_saved;
+	uint64_t written_back, written_back_payload, brought_back;
 	int64_t same, pool, raw, filter, payload, damaged;
+	int64_t backed, backed_payload;
 	int64_t dict[DICT_GENERATIONS];
 };
 
@@ -94,6 +99,9 @@ struct device {
 	struct background background;
 	struct counters background_counters; /* under the place lock */
 	struct dicts dicts;
+	struct policy policy;
+	struct writeback
+		*writeback; /* NULL: there is no backing store. Constant once requests come */
 };
 
 /* Take a stream; waits while all are taken. Give it back. */
@@ -154,21 +162,26 @@ static inline bool leaf_ready(const struct device *device, uint64_t page)
 
 /*
  * Content of a page that WORD describes, to BUF (a page). Slot locked, unless WORD needs none.
- * -EIO: the payload is damaged.
+ * -EIO: the payload is damaged, or could not be fetched. PAGE_AWAY: see fetch.h.
  */
-int page_load(struct device *device, struct stream *stream, slot_word word, void *buf);
+int page_load(struct device *device, struct stream *stream, uint64_t page, slot_word word,
+	      void *buf, struct fetch *fetch);
 
-/* Read N bytes of a page from FROM on into BUF. May block for the slot. -EIO. */
+/*
+ * Read N bytes of a page from FROM on into BUF. May block for the slot. A payload may be fetched into
+ * BUF, if that is a page. -EIO, PAGE_AWAY.
+ */
 int page_read(struct device *device, struct stream *stream, uint64_t page, size_t from, size_t n,
-	      void *buf);
+	      void *buf, struct fetch *fetch);
 
 /*
  * Write a whole page, or N bytes of it from FROM on. May block: for the slot, and for memory.
- * -ENOSPC, for which limit_hold() may help; -ENOMEM; a part also -EIO. The old content stands whenever they fail.
+ * -ENOSPC, for which limit_hold() may help; -ENOMEM; a part also -EIO, PAGE_AWAY. The old content stands
+ * whenever they fail.
  */
 int page_write(struct device *device, struct stream *stream, uint64_t page, const void *buf);
 int page_write_part(struct device *device, struct stream *stream, uint64_t page, size_t from,
-		    size_t n, const void *buf);
+		    size_t n, const void *buf, struct fetch *fetch);
 
 /*
  * Have a page hold a payload that was compressed before, or be one that cannot be read. As page_write().

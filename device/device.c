@@ -174,6 +174,7 @@ int device_new(const struct device_options *options, struct device **ret_device)
 		.auto_compact = options->auto_compact,
 		.method = options->method,
 		.cold = options->cold,
+		.writeback = options->writeback,
 	};
 	pthread_mutex_init(&d->settings_lock, NULL);
 	ages_init(&d->ages);
@@ -188,6 +189,8 @@ int device_new(const struct device_options *options, struct device **ret_device)
 		r = new_pool(d, options);
 	if (r == 0)
 		r = streams_new(d, options);
+	if (r == 0)
+		r = policy_check(&options->writeback);
 	if (r == 0)
 		r = new_recompressor(d, &options->cold);
 	if (r == 0 && d->recovery.recovered && !options->ahead)
@@ -210,6 +213,7 @@ void device_free(struct device *d)
 	if (!d)
 		return;
 	background_fini(&d->background);
+	writeback_close(d->writeback);
 	zs_pool_free(d->pool);
 	streams_free(d);
 	dicts_free(d);
@@ -231,6 +235,8 @@ int device_start(struct device *d)
 	r = background_start(d);
 	if (r == 0)
 		r = limit_start(d);
+	if (r == 0)
+		r = policy_start(d);
 	if (r < 0)
 		device_stop(d);
 	return r;
@@ -304,6 +310,7 @@ void device_stop_background(struct device *d)
 
 void device_stop(struct device *d)
 {
+	policy_stop(d);
 	limit_stop(d);
 	background_stop(d);
 	zs_pool_stop(d->pool);

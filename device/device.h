@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "backing/backing.h"
 #include "codec/codec.h"
 
 #define DEVICE_PAGE_SIZE 4096
@@ -44,6 +45,16 @@ struct device_cold {
 	unsigned int cpu;   /* percent of one CPU, 1 to 100 */
 };
 
+#define DEVICE_WRITEBACK_AT  90		   /* percent of mem_limit: the default */
+#define DEVICE_WRITEBACK_AGE UINT64_C(900) /* seconds: the default */
+
+/* When pages are written to the backing store by themselves (policy.h); all zeros: never. */
+struct device_policy {
+	unsigned int at; /* percent of mem_limit that the pool takes, 1 to 100; 0: never */
+	uint64_t age;	 /* seconds that pages have not been touched, at most device_idle_max() */
+	uint64_t limit;	 /* bytes within 24 hours; 0: no limit */
+};
+
 struct device_options {
 	uint64_t size;	    /* bytes; any number > 0: the last page may be part of one */
 	uint64_t mem_limit; /* bytes of pool at most; 0: none but what the device could ever need */
@@ -52,6 +63,7 @@ struct device_options {
 	unsigned int streams; /* requests (de)compressed at a time; 0: by the number of CPUs */
 	struct codec_method method;
 	struct device_cold cold;
+	struct device_policy writeback;
 	/*
 	 * Memory that outlives the process: shared, page aligned, of device_store_size(size) bytes. All
 	 * zeros: a new device is made in it; else the one that is there is recovered. NULL: private
@@ -72,6 +84,7 @@ struct device_settings {
 	bool auto_compact;
 	struct codec_method method; /* of what is written from now on */
 	struct device_cold cold;    /* another list of methods: what was tried is tried again */
+	struct device_policy writeback;
 };
 
 /*
@@ -93,8 +106,9 @@ struct device_stats {
 	uint64_t pages_filter;	/* of these: shuffled before they were compressed */
 	uint64_t pages_dict;	/* of these: compressed with a dictionary */
 	uint64_t pages_damaged; /* found untrustworthy by recovery, and not written since */
+	uint64_t pages_backing; /* objects in the backing store, and not in the pool */
 	/* memory, in bytes */
-	uint64_t payload;   /* sum of the payloads' lengths */
+	uint64_t payload;   /* sum of the payloads' lengths, of those in the pool */
 	uint64_t pool;	    /* pages of zspages that are committed */
 	uint64_t pool_max;  /* highest pool so far */
 	uint64_t mem_limit; /* 0: none */
@@ -118,6 +132,19 @@ struct device_stats {
 	/* recompression: pages that take a smaller cell by it, pages that would not, bytes of cells
 	   that were saved, and CPU time in ns */
 	uint64_t recompressed, recompress_failed, recompress_saved, recompress_ns;
+	/* the backing store, in bytes: payloads in it; all of it, what is free and what is live of it,
+	   with records; written to it, with records, rounding and what cleaning moves */
+	uint64_t payload_backing;
+	uint64_t backing_size, backing_free, backing_live, backing_written;
+	uint64_t backing_moved; /* objects, by cleaning */
+	uint64_t backing_reads; /* objects */
+	uint64_t backing_read_bytes;
+	uint64_t
+		backing_read_errors; /* objects that could not be read, or were not what was written */
+	uint64_t
+		backing_write_errors; /* segments that could not be written: they stay in the pool */
+	/* pages written to it, the bytes of their payloads; and such as came back to the pool */
+	uint64_t written_back, written_back_payload, brought_back;
 	/* with a store: pages that recovery found whole; times that the store was recovered */
 	uint64_t pages_recovered, generation;
 };
@@ -233,7 +260,7 @@ void device_stop_background(struct device *device);
  * such bound). When the device is not started it is done by the caller, and takes memory as a write does.
  * Pages are left alone that are busy, touched meanwhile, or for which there is no memory at hand.
  * Blocks; one call at a time. -ENOENT: there is no method; -EBUSY: another call; -ECANCELED: by
- * device_recompress_cancel(), and *ret is what was done until then; -EINVAL, -ENOMEM.
+ * device_cancel(), and *ret is what was done until then; -EINVAL, -ENOMEM.
  */
 struct device_recompress {
 	enum device_cold_type type;
@@ -252,8 +279,69 @@ struct device_recompressed {
 int device_recompress(struct device *device, const struct device_recompress *order,
 		      struct device_recompressed *ret);
 
-/* End the call that is under way, and refuse those to come. Any thread; does not wait. */
-void device_recompress_cancel(struct device *device);
+/* End such a call that is under way, or of device_writeback(), and refuse those to come. Any thread;
+ * does not wait. */
+void device_cancel(struct device *device);
+
+/*
+ * Have a backing store, to which pages of the pool can be written, and from which they are read then.
+ * Of the options WHERE and what follows it up to DEPTH matter, and begin_thread; the rest is the
+ * device's. A store (DEVICE_STORE) names it by its UUID, and has what is in it again: pages that cannot
+ * be there are damaged then. Where nothing is in it, another may take its place.
+ *
+ * Once, after device_new() and the fork, before device_start() and before any request. A device that
+ * has pages there (pages_backing) reads them as -EIO without it. Blocks, allocates. Errors of
+ * backing_open(), RET_WHY too; nothing has changed then.
+ */
+int device_open_backing(struct device *device, const struct backing_options *options,
+			char ret_why[BACKING_WHY]);
+
+/* Whether it works: false: there is none. */
+bool device_get_backing(struct device *device, struct backing_stats *ret_stats);
+
+/*
+ * Write pages to the backing store, in the order of the table, or of the ranges, by hand: of their
+ * objects there is nothing in the pool afterwards. Pages are left alone that are busy, or touched
+ * meanwhile. Blocks; one call at a time. *ret is what was done also after an error: -ENOENT: there is no
+ * backing store; -EINVAL: a range is none; -EBUSY: another call; -ECANCELED: by device_cancel();
+ * -ENOSPC: the store is full; -EIO and what the kernel says: it has failed; -ENOTCONN: it is gone.
+ * What could not be written stays in the pool.
+ */
+enum device_writeback_type {
+	DEVICE_WRITEBACK_ALL,
+	DEVICE_WRITEBACK_IDLE,
+	DEVICE_WRITEBACK_HUGE, /* those that are stored raw */
+	DEVICE_WRITEBACK_HUGE_IDLE,
+	DEVICE_WRITEBACK_INCOMPRESSIBLE, /* those that recompression could do nothing for, either */
+};
+
+#define DEVICE_WRITEBACK_TYPES                                       \
+	{                                                            \
+		"all", "idle", "huge", "huge_idle", "incompressible" \
+	}
+
+/* Pages, both included. What is beyond the device is left out. */
+struct device_range {
+	uint64_t first, last;
+};
+
+#define DEVICE_RANGES 32
+
+struct device_writeback {
+	enum device_writeback_type type;
+	uint64_t threshold;	   /* bytes: what is stored in less is left alone */
+	uint64_t max_pages;	   /* 0: no bound */
+	unsigned int ranges_count; /* 0: all of the device */
+	struct device_range ranges[DEVICE_RANGES];
+};
+
+struct device_written_back {
+	uint64_t pages;
+	uint64_t bytes; /* of their payloads; both with what was written by itself meanwhile */
+};
+
+int device_writeback(struct device *device, const struct device_writeback *order,
+		     struct device_written_back *ret);
 
 /*
  * How long the pages in the pool have not been touched, in classes: of each the seconds that it is at

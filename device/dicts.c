@@ -215,6 +215,8 @@ uint64_t dicts_objects(struct device *d, unsigned int generation)
 	for (unsigned int i = 0; i < d->nr_streams; i++)
 		sum += load_relaxed(&d->streams[i].counters.dict[generation - 1]);
 	sum += load_relaxed(&d->background_counters.dict[generation - 1]);
+	if (d->writeback)
+		sum += load_relaxed(&writeback_counters(d->writeback)->dict[generation - 1]);
 	return (uint64_t)sum;
 }
 

@@ -26,8 +26,8 @@
  * The last is needed although no slot names it: a reader may have copied a payload, whose slot has
  * changed since. The trainer itself must hold no payload when it calls dicts_retire().
  *
- * An object that leaves the pool with its encoding kept (for a file, for another store) goes on
- * naming its generation, and has to be counted all the same.
+ * An object that leaves the pool for the backing store goes on naming its generation, and is counted all
+ * the same. So a generation may live for as long as such a page.
  *
  * Locks: dicts_train() and dicts_retire() take the settings lock, for a moment.
  */

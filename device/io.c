@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "device/device-types.h"
+#include "device/fetch.h"
 
 /*
  * Pages that are worked on with one stream in hand, so that a request of many megabytes does not
@@ -110,26 +111,112 @@ static void prefetch(struct device *d, uint64_t page)
 		__builtin_prefetch(at + i);
 }
 
-static int read_part(struct request *q, const struct part *p, void *buf)
+/* Pages of a request that are read from the backing store at a time. */
+#define AWAY_MAX 32
+
+/* Those that are to be. Each is fetched into its own part of the request's buffer. */
+struct away {
+	unsigned int count;
+	struct part parts[AWAY_MAX];
+	struct fetch fetches[AWAY_MAX];
+	struct backing_fetch objects[AWAY_MAX];
+};
+
+/* Read what is pinned; others may have the stream meanwhile. */
+static void fetch(struct request *q, struct backing_fetch *objects, unsigned int count)
 {
-	if (leaf_ready(q->device, p->page))
-		return page_read(q->device, q->stream, p->page, p->from, p->n, buf);
-	memset(buf, 0, p->n);
-	return 0;
+	stream_put(q->device, q->stream);
+	fetch_read(q->device, objects, count);
+	q->stream = stream_get(q->device);
+}
+
+/* A page that is away, or was: again, until it has been as it was before for as long as that takes. */
+static __attribute__((noinline)) int read_alone(struct request *q, const struct part *p, void *buf)
+{
+	uint8_t payload[DEVICE_PAGE_SIZE];
+	struct backing_fetch object = {.payload = payload};
+	struct fetch one = {.to = &object};
+	int r;
+
+	while ((r = page_read(q->device, q->stream, p->page, p->from, p->n, buf, &one)) ==
+	       PAGE_AWAY)
+		fetch(q, &object, 1);
+	fetch_end(q->device, &one);
+	return r;
+}
+
+static int read_part(struct request *q, const struct part *p, void *buf, struct away *away)
+{
+	unsigned int i = away->count;
+	int r;
+
+	if (!leaf_ready(q->device, p->page)) {
+		memset(buf, 0, p->n);
+		return 0;
+	}
+	away->parts[i] = *p;
+	away->objects[i].payload = buf;
+	away->fetches[i] = (struct fetch){.to = &away->objects[i]};
+	r = page_read(q->device, q->stream, p->page, p->from, p->n, buf, &away->fetches[i]);
+	if (r != PAGE_AWAY)
+		return r;
+	if (p->n == DEVICE_PAGE_SIZE) {
+		away->count++;
+		return 0;
+	}
+	/* There is no room for its payload. */
+	fetch_end(q->device, &away->fetches[i]);
+	return read_alone(q, p, buf);
+}
+
+/* Read those that are away, all at once. */
+static int read_away(struct request *q, struct away *away)
+{
+	struct device *d = q->device;
+	int r = 0;
+
+	if (away->count == 0)
+		return 0;
+	fetch(q, away->objects, away->count);
+	for (unsigned int i = 0; i < away->count; i++) {
+		const struct part *p = &away->parts[i];
+		void *buf = away->objects[i].payload;
+
+		if (r == 0)
+			r = page_read(d, q->stream, p->page, p->from, p->n, buf, &away->fetches[i]);
+		fetch_end(d, &away->fetches[i]);
+		if (r == PAGE_AWAY)
+			r = read_alone(q, p, buf);
+	}
+	away->count = 0;
+	return r;
+}
+
+static void give_up(struct request *q, struct away *away)
+{
+	for (unsigned int i = 0; i < away->count; i++)
+		fetch_end(q->device, &away->fetches[i]);
 }
 
 int device_read(struct device *d, void *buf, uint64_t offset, size_t count)
 {
 	struct request q;
 	struct part part;
+	struct away away;
 	int r = request_begin(&q, d, offset, count, false);
 
 	if (r < 0)
 		return r;
+	away.count = 0;
 	while (r == 0 && request_next(&q, &part)) {
 		prefetch(d, part.page + 1);
-		r = read_part(&q, &part, (char *)buf + part.done);
+		r = read_part(&q, &part, (char *)buf + part.done, &away);
+		if (r == 0 && away.count == AWAY_MAX)
+			r = read_away(&q, &away);
 	}
+	if (r == 0)
+		r = read_away(&q, &away);
+	give_up(&q, &away);
 	counter_add(&q.stream->counters.reads, 1);
 	if (r == 0)
 		counter_add(&q.stream->counters.bytes_read, count);
@@ -139,11 +226,26 @@ int device_read(struct device *d, void *buf, uint64_t offset, size_t count)
 	return r;
 }
 
+/* What stands in the rest of the page may be away. */
+static int write_in_page(struct request *q, const struct part *p, const void *buf)
+{
+	uint8_t payload[DEVICE_PAGE_SIZE];
+	struct backing_fetch object = {.payload = payload};
+	struct fetch one = {.to = &object};
+	int r;
+
+	while ((r = page_write_part(q->device, q->stream, p->page, p->from, p->n, buf, &one)) ==
+	       PAGE_AWAY)
+		fetch(q, &object, 1);
+	fetch_end(q->device, &one);
+	return r;
+}
+
 static int try_write(struct request *q, const struct part *p, const void *buf)
 {
 	if (p->n == DEVICE_PAGE_SIZE)
 		return page_write(q->device, q->stream, p->page, buf);
-	return page_write_part(q->device, q->stream, p->page, p->from, p->n, buf);
+	return write_in_page(q, p, buf);
 }
 
 static int write_part(struct request *q, const struct part *p, const void *buf)

@@ -11,6 +11,8 @@
 #include "common/os.h"
 #include "common/step.h"
 #include "device/device-types.h"
+#include "device/fetch.h"
+#include "device/writeback.h"
 
 /* What a page will be stored as: a slot's word already, or a payload that needs a cell. */
 struct content {
@@ -39,20 +41,57 @@ static void clock_stop(uint64_t *counter, uint64_t start)
 		counter_add(counter, (os_now() - start) * TIMED_ONE_IN);
 }
 
-static int decompress(struct device *d, struct stream *s, slot_word word, void *buf)
+static int decompress(struct stream *s, uint8_t encoding, const void *payload, size_t len,
+		      void *buf)
 {
-	size_t len = slot_len(word);
 	uint64_t start = clock_start(&s->decompressed);
-	int r = codec_decompress(s->codec, slot_encoding(word),
-				 zs_payload(d->pool, slot_ref(word), len), len, buf);
+	int r = codec_decompress(s->codec, encoding, payload, len, buf);
 
 	clock_stop(&s->counters.decompress_ns, start);
 	return r;
 }
 
-int page_load(struct device *d, struct stream *s, slot_word word, void *buf)
+static int load_pool(struct device *d, struct stream *s, slot_word word, void *buf)
 {
+	size_t len = slot_len(word);
 
+	return decompress(s, slot_encoding(word), zs_payload(d->pool, slot_ref(word), len), len,
+			  buf);
+}
+
+/*
+ * What was fetched, while it is decompressed into BUF: it may have been fetched into the same, and is
+ * then in the stream's page.
+ */
+static void *fetched(struct stream *s, const struct fetch *fetch, const void *buf)
+{
+	void *payload = fetch->to->payload;
+
+	return payload == buf ? codec_stream_page(s->codec) : payload;
+}
+
+static int load_backed(struct device *d, struct stream *s, uint64_t page, slot_word word, void *buf,
+		       struct fetch *fetch)
+{
+	const struct backing_fetch *f = fetch->to;
+	void *payload = fetched(s, fetch, buf);
+
+	if (!d->writeback)
+		return -EIO;
+	if (fetch->word != word) {
+		fetch_pin(d, fetch, page, word);
+		return PAGE_AWAY;
+	}
+	if (f->error < 0)
+		return f->error;
+	if (payload != f->payload)
+		memcpy(payload, f->payload, f->object.len);
+	return decompress(s, f->object.encoding, payload, f->object.len, buf);
+}
+
+int page_load(struct device *d, struct stream *s, uint64_t page, slot_word word, void *buf,
+	      struct fetch *fetch)
+{
 	switch (slot_state(word)) {
 	case SLOT_EMPTY:
 		memset(buf, 0, DEVICE_PAGE_SIZE);
@@ -62,9 +101,11 @@ int page_load(struct device *d, struct stream *s, slot_word word, void *buf)
 							 : slot_value(word));
 		return 0;
 	case SLOT_POOL:
-		return decompress(d, s, word, buf);
-	case SLOT_BACKING: /* damaged */
-		break;
+		return load_pool(d, s, word, buf);
+	case SLOT_BACKING:
+		if (slot_is_backed(word))
+			return load_backed(d, s, page, word, buf, fetch);
+		break; /* damaged */
 	}
 	return -EIO;
 }
@@ -81,23 +122,19 @@ static bool self_contained(slot_word word)
 	       (slot_state(word) == SLOT_SAME && !slot_interned(word));
 }
 
-int page_read(struct device *d, struct stream *s, uint64_t page, size_t from, size_t n, void *buf)
+static void account_generation(struct counters *c, uint8_t encoding, int sign)
 {
-	bool whole = n == DEVICE_PAGE_SIZE;
-	void *to = whole ? buf : codec_stream_page(s->codec);
-	slot_word word = slot_peek(&d->slots[page]);
-	int r;
+	if (codec_encoding_generation(encoding) > 0)
+		gauge_add(&c->dict[codec_encoding_generation(encoding) - 1], sign);
+}
 
-	if (self_contained(word)) {
-		r = page_load(d, s, word, to);
-	} else {
-		word = lock_slot(d, s, page);
-		r = page_load(d, s, word, to);
-		slot_unlock(&d->slots[page], slot_parking(d, page), slot_touched(word));
-	}
-	if (r == 0 && !whole)
-		memcpy(buf, (const char *)to + from, n);
-	return r;
+static void account_backed(struct counters *c, slot_word word, int sign)
+{
+	struct backing_object object = slot_object(word, 0);
+
+	gauge_add(&c->backed, sign);
+	gauge_add(&c->backed_payload, sign * (int64_t)object.len);
+	account_generation(c, object.encoding, sign);
 }
 
 void page_account(struct counters *c, slot_word word, int sign)
@@ -108,6 +145,8 @@ void page_account(struct counters *c, slot_word word, int sign)
 		gauge_add(&c->same, sign);
 	if (unlikely(word == SLOT_DAMAGED))
 		gauge_add(&c->damaged, sign);
+	if (slot_is_backed(word))
+		account_backed(c, word, sign);
 	if (slot_state(word) != SLOT_POOL)
 		return;
 	gauge_add(&c->pool, sign);
@@ -116,16 +155,17 @@ void page_account(struct counters *c, slot_word word, int sign)
 		gauge_add(&c->raw, sign);
 	if (codec_encoding_filtered(encoding))
 		gauge_add(&c->filter, sign);
-	if (codec_encoding_generation(encoding) > 0)
-		gauge_add(&c->dict[codec_encoding_generation(encoding) - 1], sign);
+	account_generation(c, encoding, sign);
 }
 
 /* Drop what WORD referred to, after the slot has ceased to say so, and count it out. */
-static void drop(struct device *d, struct stream *s, slot_word word)
+static void drop(struct device *d, struct stream *s, uint64_t page, slot_word word)
 {
 	page_account(&s->counters, word, -1);
 	if (slot_state(word) == SLOT_POOL)
 		zs_free(d->pool, slot_ref(word));
+	else if (slot_is_backed(word))
+		writeback_free(d, page, word);
 	else if (slot_interned(word))
 		words_put(&d->words, slot_value(word));
 }
@@ -138,8 +178,54 @@ static void swap(struct device *d, struct stream *s, uint64_t page, slot_word ol
 		counter_add(&s->counters.raw_since, 1);
 	slot_unlock(&d->slots[page], slot_parking(d, page), new);
 	STEP("write: slot swapped");
-	drop(d, s, old);
+	drop(d, s, page, old);
 	STEP("write: old freed");
+}
+
+/*
+ * What a backed page's slot is to say after it was read: if it is worth it, the PAYLOAD stands in the
+ * pool from now on. Its slot is locked. Of memory it takes what nobody else is in need of.
+ */
+static slot_word bring_back(struct device *d, uint64_t page, slot_word word, const void *payload)
+{
+	struct backing_object object = slot_object(word, page);
+	zs_ref ref;
+
+	if (!writeback_is_read_again(d->writeback, page) || zs_reserve_is_low(d->pool) ||
+	    zs_alloc(d->pool, object.owner, object.len, &ref) < 0)
+		return word;
+	STEP("bring back: cell taken");
+	memcpy(zs_payload(d->pool, ref, object.len), payload, object.len);
+	STEP("bring back: payload copied");
+	return slot_pool(ref, object.len, object.encoding);
+}
+
+int page_read(struct device *d, struct stream *s, uint64_t page, size_t from, size_t n, void *buf,
+	      struct fetch *fetch)
+{
+	bool whole = n == DEVICE_PAGE_SIZE;
+	void *to = whole ? buf : codec_stream_page(s->codec);
+	slot_word word = slot_peek(&d->slots[page]), new;
+	int r;
+
+	if (self_contained(word)) {
+		r = page_load(d, s, page, word, to, fetch);
+	} else {
+		word = lock_slot(d, s, page);
+		r = page_load(d, s, page, word, to, fetch);
+		new = slot_touched(word);
+		if (r == 0 && slot_is_backed(word))
+			new = bring_back(d, page, word, fetched(s, fetch, to));
+		if (likely(slot_is_backed(new) == slot_is_backed(word))) {
+			slot_unlock(&d->slots[page], slot_parking(d, page), new);
+		} else {
+			counter_add(&s->counters.brought_back, 1);
+			swap(d, s, page, word, new);
+		}
+	}
+	if (r == 0 && !whole)
+		memcpy(buf, (const char *)to + from, n);
+	return r;
 }
 
 /* A page of one word. False: there is no place for the word. */
@@ -265,7 +351,7 @@ int page_damage(struct device *d, struct stream *s, uint64_t page)
 /* One try, with the slot locked throughout. -EAGAIN: *ret_len is what zs_refill() is to make room
  * for. */
 static int try_write_part(struct device *d, struct stream *s, uint64_t page, size_t from, size_t n,
-			  const void *buf, size_t *ret_len)
+			  const void *buf, struct fetch *fetch, size_t *ret_len)
 {
 	slot_word *slot = &d->slots[page];
 	char *content = codec_stream_page(s->codec);
@@ -279,7 +365,7 @@ static int try_write_part(struct device *d, struct stream *s, uint64_t page, siz
 	if (is_whole(d, page, from, n))
 		memset(content, 0, DEVICE_PAGE_SIZE);
 	else
-		r = page_load(d, s, old, content);
+		r = page_load(d, s, page, old, content, fetch);
 	if (r == 0) {
 		memcpy(content + from, buf, n);
 		encode(d, s, content, &encoded);
@@ -295,14 +381,14 @@ static int try_write_part(struct device *d, struct stream *s, uint64_t page, siz
 }
 
 int page_write_part(struct device *d, struct stream *s, uint64_t page, size_t from, size_t n,
-		    const void *buf)
+		    const void *buf, struct fetch *fetch)
 {
 	size_t len = 0;
 	int r = have_slot(d, page);
 
 	if (r < 0)
 		return r;
-	while ((r = try_write_part(d, s, page, from, n, buf, &len)) == -EAGAIN) {
+	while ((r = try_write_part(d, s, page, from, n, buf, fetch, &len)) == -EAGAIN) {
 		r = zs_refill(d->pool, len);
 		if (r < 0)
 			break;
@@ -321,7 +407,7 @@ bool page_clear(struct device *d, struct stream *s, uint64_t page)
 	STEP("trim: slot locked");
 	slot_unlock(&d->slots[page], slot_parking(d, page), 0);
 	STEP("trim: slot swapped");
-	drop(d, s, old);
+	drop(d, s, page, old);
 	STEP("trim: old freed");
 	return slot_state(old) != SLOT_EMPTY;
 }

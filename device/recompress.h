@@ -28,7 +28,7 @@
  *
  * Locks: gathering takes the age lock, for a moment. The place lock is held while a batch is placed, and
  * by device_validate(), which wants nobody to have a cell that no slot names, nor counters that are not
- * the slots'. Order: before the slot lock.
+ * the slots'. Order: before the slot lock, behind the writer lock (writeback.h).
  */
 #ifndef ZCRAM_DEVICE_RECOMPRESS_H
 #define ZCRAM_DEVICE_RECOMPRESS_H

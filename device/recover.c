@@ -64,6 +64,10 @@ static bool is_credible(struct device *d, slot_word word)
 		return is_decodable(d, slot_encoding(word)) &&
 		       zs_recover_holds(d->pool, slot_ref(word), slot_len(word));
 	case SLOT_BACKING:
+		/* The rest is seen when the backing store is there: device_open_backing(). */
+		if (slot_is_backed(word))
+			return d->header->backed == 1 &&
+			       is_decodable(d, slot_object(word, 0).encoding);
 		break;
 	}
 	return word == SLOT_DAMAGED;
@@ -124,7 +128,7 @@ int device_recover(struct device *d)
 
 	STEP("recover: begin");
 	/* From now on slots may be written that name encodings which the last one did not know. */
-	__atomic_fetch_or(&h->encodings, codec_encodings(), __ATOMIC_SEQ_CST);
+	__atomic_fetch_or(&h->encodings, store_encodings(), __ATOMIC_SEQ_CST);
 	r = find_leaves(d);
 	if (r == 0)
 		r = dicts_recover(d);

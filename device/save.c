@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Each page is copied out with its slot locked, which pins its object, and written when it is
- * released. A payload that cannot be decompressed is found here: an image that was made can always
+ * released; what is in the backing store is fetched before (fetch.h). A payload that cannot be decompressed is found here: an image that was made can always
  * be restored.
  *
  * Dictionaries are not in an image: a device has room for three, and those of another cannot be among
@@ -23,52 +23,94 @@ struct save {
 	struct codec_stream *codec;
 	uint64_t waits; /* for slots; the device does not count ours */
 	uint64_t word;	/* of a same-filled page */
-	int plain;	/* 1: the page needs no dictionary; 0: it is in PAGE; -EIO */
-	uint8_t payload[DEVICE_PAGE_SIZE]; /* of an object; touched before any slot is locked */
+	/* of an object */
+	size_t len;
+	uint8_t encoding;
+	int plain; /* 1: the page needs no dictionary; 0: it is in PAGE; -EIO */
+	uint8_t payload[DEVICE_PAGE_SIZE]; /* touched before any slot is locked */
 	uint8_t page[DEVICE_PAGE_SIZE];
+	/* of a backed one */
+	struct fetch fetch;
+	struct backing_fetch fetched;
+	uint8_t away[DEVICE_PAGE_SIZE];
 };
 
 /* Its slot is locked. */
-static void copy_object(struct save *s, struct stream *stream, slot_word word)
+static void copy_object(struct save *s, struct stream *stream, const void *payload)
 {
-	const void *payload = zs_payload(s->device->pool, slot_ref(word), slot_len(word));
-	size_t len = slot_len(word);
-
-	s->plain = codec_encoding_generation(slot_encoding(word)) == 0;
+	s->plain = codec_encoding_generation(s->encoding) == 0;
 	if (s->plain)
-		memcpy(s->payload, payload, len);
+		memcpy(s->payload, payload, s->len);
 	else
-		s->plain =
-			codec_decompress(stream->codec, slot_encoding(word), payload, len, s->page);
+		s->plain = codec_decompress(stream->codec, s->encoding, payload, s->len, s->page);
 }
 
-/* What the page's slot says, and what it names. */
-static slot_word copy_page(struct save *s, uint64_t page)
+static void copy_from_pool(struct save *s, struct stream *stream, slot_word word)
+{
+	s->len = slot_len(word);
+	s->encoding = slot_encoding(word);
+	copy_object(s, stream, zs_payload(s->device->pool, slot_ref(word), s->len));
+}
+
+/* 0, or PAGE_AWAY. */
+static int copy_backed(struct save *s, struct stream *stream, uint64_t page, slot_word word)
+{
+	if (!s->device->writeback) {
+		s->plain = -EIO;
+		return 0;
+	}
+	if (s->fetch.word != word) {
+		fetch_pin(s->device, &s->fetch, page, word);
+		return PAGE_AWAY;
+	}
+	s->len = s->fetched.object.len;
+	s->encoding = s->fetched.object.encoding;
+	if (s->fetched.error < 0)
+		s->plain = s->fetched.error;
+	else
+		copy_object(s, stream, s->away);
+	return 0;
+}
+
+/* What the page's slot says, and what it names. PAGE_AWAY: it is to be fetched. */
+static int try_copy_page(struct save *s, uint64_t page, slot_word *ret_word)
 {
 	struct device *d = s->device;
-	slot_word *slot = &d->slots[page];
-	slot_word word = slot_peek(slot);
-	struct stream *stream;
+	slot_word *slot = &d->slots[page], word;
+	struct stream *stream = stream_get(d);
+	int r = 0;
 
-	if (word == 0)
-		return word;
-	stream = stream_get(d);
 	word = slot_lock(slot, slot_parking(d, page), &s->waits);
 	if (slot_state(word) == SLOT_POOL)
-		copy_object(s, stream, word);
+		copy_from_pool(s, stream, word);
+	else if (slot_is_backed(word))
+		r = copy_backed(s, stream, page, word);
 	else if (slot_state(word) == SLOT_SAME)
 		s->word = slot_interned(word) ? words_word(&d->words, slot_value(word))
 					      : slot_value(word);
 	slot_unlock(slot, slot_parking(d, page), word);
 	stream_put(d, stream);
+	*ret_word = word;
+	return r;
+}
+
+static slot_word copy_page(struct save *s, uint64_t page)
+{
+	slot_word word = slot_peek(&s->device->slots[page]);
+
+	if (word == 0)
+		return word;
+	while (try_copy_page(s, page, &word) == PAGE_AWAY)
+		fetch_read(s->device, &s->fetched, 1);
+	fetch_end(s->device, &s->fetch);
 	return word;
 }
 
-static int save_object(struct save *s, uint64_t page, slot_word word)
+static int save_object(struct save *s, uint64_t page)
 {
 	const void *payload = s->payload;
-	uint8_t encoding = slot_encoding(word);
-	size_t len = slot_len(word);
+	uint8_t encoding = s->encoding;
+	size_t len = s->len;
 	int r = s->plain;
 
 	if (s->plain > 0)
@@ -90,9 +132,11 @@ static int save_page(struct save *s, uint64_t page)
 	case SLOT_SAME:
 		return image_put_same(s->writer, page, s->word);
 	case SLOT_POOL:
-		return save_object(s, page, word);
-	case SLOT_BACKING: /* damaged */
-		break;
+		return save_object(s, page);
+	case SLOT_BACKING:
+		if (slot_is_backed(word))
+			return save_object(s, page);
+		break; /* damaged */
 	}
 	return image_put_damaged(s->writer, page);
 }
@@ -142,6 +186,8 @@ int device_save(struct device *d, image_write_fn *fn, void *opaque, struct image
 		return -ENOMEM;
 	memset(s, 0, sizeof(*s));
 	s->device = d;
+	s->fetch.to = &s->fetched;
+	s->fetched.payload = s->away;
 	r = codec_method_init(&method, codec_name(CODEC_ZSTD), &level);
 	if (r == 0)
 		r = stream_codec_new(d, &method, &s->codec);

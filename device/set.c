@@ -59,7 +59,8 @@ int device_set(struct device *d, const struct device_settings *settings)
 	struct recompressor *recompressor = NULL;
 	int r = cold_check(&settings->cold);
 
-	if (r < 0 || (settings->mem_limit && settings->mem_limit < device_min_limit()))
+	if (r < 0 || policy_check(&settings->writeback) < 0 ||
+	    (settings->mem_limit && settings->mem_limit < device_min_limit()))
 		return -EINVAL;
 	pthread_mutex_lock(&d->settings_lock);
 	/* What can fail comes first. */

@@ -94,6 +94,33 @@ static int set_recompress_cpu(struct device_settings *settings, const char *valu
 	return r < 0 ? refuse(why, text, r) : 0;
 }
 
+static int set_writeback_at(struct device_settings *settings, const char *value,
+			    char why[SETTINGS_WHY_SIZE])
+{
+	const char *text;
+	int r = conf_parse_writeback_at(value, &settings->writeback.at, &text);
+
+	return r < 0 ? refuse(why, text, r) : 0;
+}
+
+static int set_writeback_age(struct device_settings *settings, const char *value,
+			     char why[SETTINGS_WHY_SIZE])
+{
+	const char *text;
+	int r = conf_parse_recompress_age(value, &settings->writeback.age, &text);
+
+	return r < 0 ? refuse(why, text, r) : 0;
+}
+
+static int set_writeback_limit(struct device_settings *settings, const char *value,
+			       char why[SETTINGS_WHY_SIZE])
+{
+	const char *text;
+	int r = conf_parse_size(value, &settings->writeback.limit, &text);
+
+	return r < 0 ? refuse(why, text, r) : 0;
+}
+
 static int set_mem_limit(struct device_settings *settings, const char *value,
 			 char why[SETTINGS_WHY_SIZE])
 {
@@ -115,6 +142,9 @@ int settings_set(struct device_settings *settings, const char *key, const char *
 		{"compact", set_compact},
 		{"recompress-age", set_recompress_age},
 		{"recompress-cpu", set_recompress_cpu},
+		{"writeback-at", set_writeback_at},
+		{"writeback-age", set_writeback_age},
+		{"writeback-limit", set_writeback_limit},
 		{"mem-limit", set_mem_limit},
 	};
 

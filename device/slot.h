@@ -14,14 +14,19 @@
  *			bits 24-63: zs_ref of its cell (zs.h)
  *	SLOT_BACKING	bit 3:      1, and nothing else: the page is damaged: recovery could not trust
  *				       what the slot said. It cannot be read before it is replaced
- *				    0: not used yet: the object is in the backing store
+ *				    0: the object is in the backing store: it is *backed*
+ *			bits 4-15:  length of the payload, less 1
+ *			bits 16-20: encoding
+ *			bits 21-63: location (backing.h), never 0
+ *
+ * What is backed has no age: it is old by being there.
  *
  * A page in the pool is *tried* when recompression is done with its content: bits 1-2 are then 0, for
  * which there is room since the rest of such a word never is. A write makes a new word, which is not
  * tried; reading and moving keep the mark.
  *
  * Who wants to do something to an object that takes longer than its lock may be held, to recompress it
- * or to write it elsewhere, remembers the word, works on a copy, locks the slot again and compares: if
+ * such as, remembers the word, works on a copy, locks the slot again and compares: if
  * the word is the same, age and all, the object is what it was and nobody has touched it since. If it
  * is not, the object was freed, overwritten, moved or read, whatever came of that: what was made of it
  * is dropped. No other order of events has to be thought of. Ages alone are changed without the lock,
@@ -49,6 +54,7 @@
 #include <stdint.h>
 
 #include "allocator/zs.h"
+#include "backing/backing.h"
 #include "codec/codec.h"
 #include "common/parking.h"
 
@@ -60,7 +66,8 @@ enum slot_state { SLOT_EMPTY = 0, SLOT_SAME = 1, SLOT_POOL = 2, SLOT_BACKING = 3
 #define SLOT_STATE_SHIFT    1
 #define SLOT_INTERNED	    (UINT64_C(1) << 3)
 #define SLOT_WORD_SHIFT	    4
-#define SLOT_DAMAGED	    ((slot_word)SLOT_BACKING << SLOT_STATE_SHIFT | UINT64_C(1) << 3)
+#define SLOT_DAMAGED_BIT    (UINT64_C(1) << 3)
+#define SLOT_DAMAGED	    ((slot_word)SLOT_BACKING << SLOT_STATE_SHIFT | SLOT_DAMAGED_BIT)
 #define SLOT_WORD_BITS	    60
 #define SLOT_AGE_SHIFT	    3
 #define SLOT_AGE_BITS	    4
@@ -69,10 +76,18 @@ enum slot_state { SLOT_EMPTY = 0, SLOT_SAME = 1, SLOT_POOL = 2, SLOT_BACKING = 3
 #define SLOT_ENCODING_SHIFT 19
 #define SLOT_REF_SHIFT	    24
 
+/* Of a backed page. */
+#define SLOT_BACKED_LEN_SHIFT	   4
+#define SLOT_BACKED_ENCODING_SHIFT 16
+#define SLOT_LOCATION_SHIFT	   21
+
 _Static_assert(SLOT_AGE_SHIFT + SLOT_AGE_BITS == SLOT_LEN_SHIFT, "layout");
 _Static_assert(SLOT_LEN_SHIFT + SLOT_LEN_BITS == SLOT_ENCODING_SHIFT, "layout");
 _Static_assert(SLOT_ENCODING_SHIFT + CODEC_ENCODING_BITS == SLOT_REF_SHIFT, "layout");
 _Static_assert(SLOT_REF_SHIFT + ZS_REF_BITS == 64, "layout");
+_Static_assert(SLOT_BACKED_LEN_SHIFT + SLOT_LEN_BITS == SLOT_BACKED_ENCODING_SHIFT, "layout");
+_Static_assert(SLOT_BACKED_ENCODING_SHIFT + CODEC_ENCODING_BITS == SLOT_LOCATION_SHIFT, "layout");
+_Static_assert(SLOT_LOCATION_SHIFT + BACKING_LOCATION_BITS == 64, "layout");
 
 #define SLOT_STATE_MASK ((slot_word)3 << SLOT_STATE_SHIFT)
 #define SLOT_AGE_MAX	((1U << SLOT_AGE_BITS) - 1)
@@ -110,6 +125,31 @@ static inline slot_word slot_pool(zs_ref ref, size_t len, uint8_t encoding)
 {
 	return (slot_word)SLOT_POOL << SLOT_STATE_SHIFT | (len - 1) << SLOT_LEN_SHIFT |
 	       (slot_word)encoding << SLOT_ENCODING_SHIFT | ref << SLOT_REF_SHIFT;
+}
+
+static inline slot_word slot_backed(const struct backing_object *object)
+{
+	return (slot_word)SLOT_BACKING << SLOT_STATE_SHIFT |
+	       (slot_word)(object->len - 1) << SLOT_BACKED_LEN_SHIFT |
+	       (slot_word)object->encoding << SLOT_BACKED_ENCODING_SHIFT |
+	       object->location << SLOT_LOCATION_SHIFT;
+}
+
+static inline bool slot_is_backed(slot_word word)
+{
+	return slot_state(word) == SLOT_BACKING && !(word & SLOT_DAMAGED_BIT);
+}
+
+/* What the word of a backed PAGE names. */
+static inline struct backing_object slot_object(slot_word word, uint64_t page)
+{
+	return (struct backing_object){
+		.location = word >> SLOT_LOCATION_SHIFT,
+		.owner = (uint32_t)page,
+		.len = (uint16_t)((word >> SLOT_BACKED_LEN_SHIFT & ((1U << SLOT_LEN_BITS) - 1)) +
+				  1),
+		.encoding = word >> SLOT_BACKED_ENCODING_SHIFT & ((1U << CODEC_ENCODING_BITS) - 1),
+	};
 }
 
 static inline bool slot_interned(slot_word word)

@@ -24,6 +24,8 @@ static struct counters sum_counters(struct device *d)
 	for (unsigned int i = 0; i < d->nr_streams; i++)
 		add_counters(sums, &d->streams[i].counters);
 	add_counters(sums, &d->background_counters);
+	if (d->writeback)
+		add_counters(sums, writeback_counters(d->writeback));
 	memcpy(&total, sums, sizeof(total));
 	return total;
 }
@@ -69,7 +71,9 @@ void device_get_stats(struct device *d, struct device_stats *ret_stats)
 		.pages_filter = (uint64_t)c.filter,
 		.pages_dict = (uint64_t)(c.dict[0] + c.dict[1] + c.dict[2]),
 		.pages_damaged = (uint64_t)c.damaged,
+		.pages_backing = (uint64_t)c.backed,
 		.payload = (uint64_t)c.payload,
+		.payload_backing = (uint64_t)c.backed_payload,
 		.mem_limit = load_relaxed(&d->mem_limit),
 		.dicts = load_relaxed(&d->dicts.memory),
 		.compress_ns = c.compress_ns,
@@ -83,10 +87,14 @@ void device_get_stats(struct device *d, struct device_stats *ret_stats)
 		.recompress_failed = c.recompress_failed,
 		.recompress_saved = c.recompress_saved,
 		.recompress_ns = load_relaxed(&d->background.cpu_ns),
+		.written_back = c.written_back,
+		.written_back_payload = c.written_back_payload,
+		.brought_back = c.brought_back,
 		.pages_recovered = d->recovery.pages,
 		.generation = d->header ? load_relaxed(&d->header->generation) : 0,
 	};
 	pool_stats(d, ret_stats);
+	writeback_get_stats(d->writeback, ret_stats);
 	leaves = load_relaxed(&d->prefaulted) ? d->nr_leaves : load_relaxed(&d->leaves_ready);
 	ret_stats->metadata += leaves * DEVICE_PAGE_SIZE + sizeof(*d) +
 			       div_round_up(d->nr_leaves, 64) * sizeof(uint64_t);
@@ -112,36 +120,54 @@ static bool names(void *opaque, uint32_t page, zs_ref ref)
 	return slot_state(word) == SLOT_POOL && slot_ref(word) == ref;
 }
 
-/* What the slots say, for comparison with what has been counted. */
-static struct counters count_slots(struct device *d)
+static void count_generation(struct counters *c, uint8_t encoding)
+{
+	if (codec_encoding_generation(encoding) > 0)
+		c->dict[codec_encoding_generation(encoding) - 1]++;
+}
+
+static void count_backed(struct counters *c, struct backing_object object, uint64_t *live)
+{
+	c->backed++;
+	c->backed_payload += object.len;
+	count_generation(c, object.encoding);
+	*live += backing_record_size(object.len);
+}
+
+/* What the slots say, for comparison with what has been counted. RET_LIVE: bytes of the backing store. */
+static struct counters count_slots(struct device *d, uint64_t *ret_live)
 {
 	struct counters c = {0};
 
+	*ret_live = 0;
 	for (uint64_t page = 0; page < d->pages; page++) {
 		slot_word word = leaf_ready(d, page) ? slot_peek(&d->slots[page]) : 0;
 
 		c.same += slot_state(word) == SLOT_SAME;
 		c.damaged += word == SLOT_DAMAGED;
+		if (slot_is_backed(word))
+			count_backed(&c, slot_object(word, page), ret_live);
 		if (slot_state(word) != SLOT_POOL)
 			continue;
 		c.pool++;
 		c.payload += (int64_t)slot_len(word);
 		c.raw += codec_encoding_id(slot_encoding(word)) == CODEC_RAW;
 		c.filter += codec_encoding_filtered(slot_encoding(word));
-		if (codec_encoding_generation(slot_encoding(word)) > 0)
-			c.dict[codec_encoding_generation(slot_encoding(word)) - 1]++;
+		count_generation(&c, slot_encoding(word));
 	}
 	return c;
 }
 
-static const char *check_counts(struct device *d)
+static const char *check_counts(struct device *d, uint64_t *ret_live)
 {
-	struct counters seen = count_slots(d), counted = sum_counters(d);
+	struct counters seen = count_slots(d, ret_live), counted = sum_counters(d);
 
 	if (seen.pool != counted.pool || seen.same != counted.same)
 		return "slots: pages in the pool or of one word are miscounted";
 	if (seen.damaged != counted.damaged)
 		return "slots: damaged pages are miscounted";
+	if (seen.backed != counted.backed || seen.backed_payload != counted.backed_payload)
+		return "slots: pages in the backing store are miscounted";
 	if (seen.payload != counted.payload)
 		return "slots: payload is miscounted";
 	if (seen.raw != counted.raw || seen.filter != counted.filter)
@@ -158,14 +184,19 @@ static const char *check_counts(struct device *d)
 
 int device_validate(struct device *d, const char **ret_error)
 {
+	uint64_t live;
 	int r;
 
+	writeback_quiesce(d->writeback);
 	pthread_mutex_lock(&d->background.place_lock);
 	r = zs_validate(d->pool, names, d, ret_error);
 	if (r == 0) {
-		*ret_error = check_counts(d);
+		*ret_error = check_counts(d, &live);
 		r = *ret_error ? -EUCLEAN : 0;
 	}
+	if (r == 0)
+		r = writeback_validate(d->writeback, live, ret_error);
 	pthread_mutex_unlock(&d->background.place_lock);
+	writeback_resume(d->writeback);
 	return r;
 }

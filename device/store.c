@@ -74,7 +74,7 @@ int store_format(void *store, uint64_t size)
 		.page_size = DEVICE_PAGE_SIZE,
 		.layout = layout_of(size),
 		.classes = zs_layout(),
-		.encodings = codec_encodings(),
+		.encodings = store_encodings(),
 		.top = zs_top_of_none(),
 	};
 	int r = make_uuid(made.uuid);
@@ -195,7 +195,7 @@ int device_store_inspect(const void *store, uint64_t store_size, struct device_s
 	ret_info->generation = load_relaxed(&h->generation);
 	memcpy(ret_info->uuid, h->uuid, sizeof(h->uuid));
 	r = check_constant(h, store_size, ret_why);
-	if (r == 0 && (load_relaxed(&h->encodings) & ~codec_encodings()) != 0) {
+	if (r == 0 && (load_relaxed(&h->encodings) & ~store_encodings()) != 0) {
 		*ret_why = "its pages may be encoded as this zcram cannot decode them";
 		r = -EPROTO;
 	}

@@ -41,9 +41,19 @@ struct store_header {
 	uint64_t checksum; /* FNV-1a of the above but complete */
 	/* Change, each by one store. */
 	uint32_t generation;
-	uint32_t encodings; /* those that a slot may name: a mask, codec_encodings() */
+	uint32_t encodings; /* those that a slot may name: a mask, store_encodings() */
 	uint64_t top;	    /* struct zs_store */
+	uint32_t backed;    /* 1: slots may name objects in the backing store with this UUID */
+	uint8_t backing_uuid[16];
 };
+
+/* That slots may be backed (slot.h), which older servers do not know: no encoding has this number. */
+#define STORE_BACKED (UINT32_C(1) << 7)
+
+static inline uint32_t store_encodings(void)
+{
+	return codec_encodings() | STORE_BACKED;
+}
 
 /* A dictionary. Written while it is not live, and constant while it is. */
 struct store_dict {

@@ -89,6 +89,8 @@ static void zcram_dump_plugin(void)
 	printf("zcram_default_compact=%s\n", PARAMS_DEFAULT_COMPACT);
 	printf("zcram_default_recompress_age=%s\n", PARAMS_DEFAULT_RECOMPRESS_AGE);
 	printf("zcram_default_recompress_cpu=%s\n", PARAMS_DEFAULT_RECOMPRESS_CPU);
+	printf("zcram_default_writeback_at=%s\n", PARAMS_DEFAULT_WRITEBACK_AT);
+	printf("zcram_default_writeback_age=%s\n", PARAMS_DEFAULT_WRITEBACK_AGE);
 	printf("zcram_default_lock=auto\n");
 	printf("zcram_default_pool_at_exit=remove\n");
 	printf("zcram_pool_layout=%d\n", DEVICE_STORE_LAYOUT);

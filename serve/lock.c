@@ -145,8 +145,8 @@ static bool has_address(const struct dl_phdr_info *object, uintptr_t address)
 /* Is it an object whose code serves requests? The main program has no name here. */
 static bool is_on_io_path(const struct dl_phdr_info *object)
 {
-	static const char *const names[] = {"libzstd.", "liblz4.", "liburing.", "libc.",
-					    "libpthread."};
+	static const char *const names[] = {"libzstd.", "liblz4.",     "liburing.",
+					    "libc.",	"libpthread.", "libxxhash."};
 	const char *name = object->dlpi_name, *slash = strrchr(name, '/');
 	const char *base = slash ? slash + 1 : name;
 

@@ -22,6 +22,11 @@ static const char *const keys[PARAM_COUNT] = {
 	[PARAM_COMPACT] = "compact",
 	[PARAM_RECOMPRESS_AGE] = "recompress-age",
 	[PARAM_RECOMPRESS_CPU] = "recompress-cpu",
+	[PARAM_WRITEBACK] = "writeback",
+	[PARAM_WRITEBACK_SIZE] = "writeback-size",
+	[PARAM_WRITEBACK_AT] = "writeback-at",
+	[PARAM_WRITEBACK_AGE] = "writeback-age",
+	[PARAM_WRITEBACK_LIMIT] = "writeback-limit",
 	[PARAM_LOCK] = "lock",
 	[PARAM_CONTROL] = "control",
 	[PARAM_NAME] = "name",
@@ -69,6 +74,20 @@ static int set_control(struct params *params, const char *value)
 	return -1;
 }
 
+static int set_writeback(struct params *params, const char *value)
+{
+	const char *why;
+	bool remote;
+
+	if (conf_parse_writeback(value, &remote, &why) < 0)
+		return refuse(params, PARAM_WRITEBACK, why);
+	params->writeback = remote ? strdup(value) : absolute_path(value);
+	if (params->writeback != NULL)
+		return 0;
+	say_error("writeback=%s: %s", value, strerror(errno));
+	return -1;
+}
+
 static int set_name(struct params *params, const char *value)
 {
 	static const char allowed[] =
@@ -109,6 +128,11 @@ static int set(struct params *params, enum param param, const char *value)
 	case PARAM_RESERVE:
 		r = conf_parse_size(value, &params->reserve, &why);
 		break;
+	case PARAM_WRITEBACK:
+		return set_writeback(params, value);
+	case PARAM_WRITEBACK_SIZE:
+		r = conf_parse_size(value, &params->writeback_size, &why);
+		break;
 	case PARAM_LOCK:
 		r = conf_parse_choice(&conf_lock_choice, value, &params->lock, &why);
 		break;
@@ -142,7 +166,8 @@ int params_set(struct params *params, const char *key, const char *value)
 		return set(params, param, value);
 	}
 	say_error("%s=%s: unknown parameter: give size, algorithm, mem-limit, reserve, "
-		  "filter, compact, recompress-age, recompress-cpu, lock, control, name, pool or "
+		  "filter, compact, recompress-age, recompress-cpu, writeback, writeback-size, "
+		  "writeback-at, writeback-age, writeback-limit, lock, control, name, pool or "
 		  "pool-at-exit",
 		  key, value);
 	return -1;
@@ -194,6 +219,28 @@ static int complete_reserve(struct params *params)
 	return -1;
 }
 
+static int check_writeback(const struct params *params)
+{
+	const char *why;
+	bool remote;
+
+	for (enum param param = PARAM_WRITEBACK_AT; param <= PARAM_WRITEBACK_LIMIT; param++)
+		if (params->given[param] != NULL && params->writeback == NULL)
+			return refuse(params, param,
+				      "there is nowhere to write to: give writeback= too");
+	if (params->given[PARAM_WRITEBACK_SIZE] == NULL)
+		return 0;
+	if (params->writeback == NULL)
+		return refuse(params, PARAM_WRITEBACK_SIZE,
+			      "there is nothing to be made so large: give writeback=PATH too");
+	if (conf_parse_writeback(params->writeback, &remote, &why) < 0 || remote)
+		return refuse(params, PARAM_WRITEBACK_SIZE,
+			      "an export has its own size: leave it out");
+	if (params->writeback_size >= CONF_WRITEBACK_MIN)
+		return 0;
+	return refuse(params, PARAM_WRITEBACK_SIZE, "too small: give at least 5M");
+}
+
 /* What is not given takes its default, in the order of the keys. */
 static int complete_settings(struct params *params)
 {
@@ -203,6 +250,8 @@ static int complete_settings(struct params *params)
 		[PARAM_COMPACT] = PARAMS_DEFAULT_COMPACT,
 		[PARAM_RECOMPRESS_AGE] = PARAMS_DEFAULT_RECOMPRESS_AGE,
 		[PARAM_RECOMPRESS_CPU] = PARAMS_DEFAULT_RECOMPRESS_CPU,
+		[PARAM_WRITEBACK_AT] = PARAMS_DEFAULT_WRITEBACK_AT,
+		[PARAM_WRITEBACK_AGE] = PARAMS_DEFAULT_WRITEBACK_AGE,
 	};
 
 	for (enum param param = 0; param < PARAM_COUNT; param++) {
@@ -219,7 +268,7 @@ int params_complete(struct params *params)
 		return -1;
 	if (params->given[PARAM_POOL_AT_EXIT] != NULL && params->pool == NULL)
 		return refuse(params, PARAM_POOL_AT_EXIT, "there is no pool: give pool=NAME too");
-	if (check_size(params) < 0 || check_mem_limit(params) < 0)
+	if (check_size(params) < 0 || check_mem_limit(params) < 0 || check_writeback(params) < 0)
 		return -1;
 	return params->size == 0 ? 0 : complete_reserve(params);
 }
@@ -234,6 +283,8 @@ void params_free(struct params *params)
 {
 	free(params->control);
 	params->control = NULL;
+	free(params->writeback);
+	params->writeback = NULL;
 }
 
 struct device_options params_device_options(const struct params *params)
@@ -245,5 +296,6 @@ struct device_options params_device_options(const struct params *params)
 		.auto_compact = params->settings.auto_compact,
 		.method = params->settings.method,
 		.cold = params->settings.cold,
+		.writeback = params->settings.writeback,
 	};
 }

@@ -9,6 +9,7 @@
 #include "common/os.h"
 #include "common/threads.h"
 #include "control/protocol.h"
+#include "serve/backing.h"
 #include "serve/say.h"
 #include "serve/stats.h"
 
@@ -153,7 +154,7 @@ int serve_open(struct serve *s, bool make)
 	if (r < 0)
 		return refuse_device("made", r);
 	pool_report(s->device);
-	return 0;
+	return backing_check(&s->params, s->device);
 }
 
 static int refuse_control(const char *path, int r)
@@ -194,6 +195,7 @@ int serve_new_control(struct serve *s, const struct control_server_options *own)
 	options.path = s->params.control;
 	options.name = s->params.name;
 	options.device = s->device;
+	options.writeback = s->params.writeback;
 	options.version = s->version;
 	r = control_server_new(&options, &s->control);
 	return r < 0 ? refuse_control(s->params.control, r) : 0;
@@ -217,7 +219,7 @@ int serve_start(struct serve *s)
 		return -1;
 	if (s->locked)
 		lock_prepare_threads();
-	if (start_device(s) < 0)
+	if (backing_start(&s->params, s->device) < 0 || start_device(s) < 0)
 		return -1;
 	s->started = true;
 	return 0;

@@ -24,6 +24,7 @@
 #include <syslog.h>
 #include <unistd.h>
 
+#include "common/unit.h"
 #include "config/conf.h"
 
 #define SWITCH "systemd.zcram="
@@ -143,9 +144,15 @@ static void print_quoted(FILE *out, const char *path, size_t len)
 	fputc('"', out);
 }
 
-static void print_drop_in(FILE *out, const struct conf_device *device)
+/* The directory that PATH is in. */
+static size_t parent_len(const char *path)
 {
-	size_t parent = (size_t)(strrchr(device->mount_point, '/') - device->mount_point);
+	return (size_t)(strrchr(path, '/') - path);
+}
+
+static void print_mounting(FILE *out, const struct conf_device *device)
+{
+	size_t parent = parent_len(device->mount_point);
 
 	fputs("# Made by zcram-generator.\n[Unit]\n", out);
 	fprintf(out, "SourcePath=%s\n", device->origin[CONF_KEY_MOUNT_POINT].file);
@@ -160,8 +167,45 @@ static void print_drop_in(FILE *out, const struct conf_device *device)
 	fputs(mounting, out);
 }
 
-/* What differs for a device that is mounted. 0, or a negative errno, which was reported. */
-static int add_drop_in(const struct generator *generator, const struct conf_device *device)
+/*
+ * What it writes back to must be there, and be allowed: a block device; a file, which may be made in its
+ * directory; an export, for which the network is not waited for, as that waits for swap.
+ */
+static void print_writeback(FILE *out, const struct conf_device *device)
+{
+	const char *where = device->writeback;
+	size_t parent = *where == '/' ? parent_len(where) : 0;
+	bool node = strncmp(where, "/dev/", 5) == 0;
+	char *unit = node ? unit_of_path(where, "device") : NULL;
+
+	fputs("# Made by zcram-generator.\n[Unit]\n", out);
+	fprintf(out, "SourcePath=%s\n", device->origin[CONF_KEY_WRITEBACK].file);
+	if (unit != NULL)
+		fprintf(out, "BindsTo=%s\nAfter=%s\n", unit, unit);
+	if (!node && parent > 0) {
+		fputs("RequiresMountsFor=", out);
+		print_quoted(out, where, parent);
+		fputc('\n', out);
+	}
+	fputs("\n[Service]\n", out);
+	if (node) {
+		fprintf(out, "DeviceAllow=%s rw\n", where);
+	} else if (*where == '/') {
+		fputs("ReadWritePaths=", out);
+		print_quoted(out, where, parent > 0 ? parent : 1);
+		fputc('\n', out);
+	} else {
+		fputs("IPAddressDeny=\nRestrictAddressFamilies=AF_INET AF_INET6\n", out);
+	}
+	free(unit);
+}
+
+/*
+ * Have a drop-in FILE, of the unit of DEVICE, of what PRINT writes. 0, or a negative errno, which was
+ * reported.
+ */
+static int add_drop_in(const struct generator *generator, const struct conf_device *device,
+		       const char *file, void (*print)(FILE *out, const struct conf_device *device))
 {
 	char directory[64];
 	int dir, fd, r = 0;
@@ -171,13 +215,13 @@ static int add_drop_in(const struct generator *generator, const struct conf_devi
 	dir = open_directory(generator, directory);
 	if (dir < 0)
 		return dir;
-	fd = openat(dir, "50-mount.conf", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+	fd = openat(dir, file, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
 	if (fd >= 0)
 		out = fdopen(fd, "w");
 	if (out == NULL) {
 		r = -errno;
 	} else {
-		print_drop_in(out, device);
+		print(out, device);
 		if (fclose(out) != 0)
 			r = -errno;
 		fd = -1;
@@ -186,7 +230,7 @@ static int add_drop_in(const struct generator *generator, const struct conf_devi
 		close(fd);
 	close(dir);
 	if (r < 0)
-		report(generator, LOG_ERR, "%s/50-mount.conf: %s", directory, strerror(-r));
+		report(generator, LOG_ERR, "%s/%s: %s", directory, file, strerror(-r));
 	return r;
 }
 
@@ -199,7 +243,9 @@ static int add_device(const struct generator *generator, const struct conf_devic
 		return 0;
 	}
 	if (device->mount_point != NULL)
-		r = add_drop_in(generator, device);
+		r = add_drop_in(generator, device, "50-mount.conf", print_mounting);
+	if (r == 0 && device->writeback != NULL)
+		r = add_drop_in(generator, device, "60-writeback.conf", print_writeback);
 	if (r == 0)
 		r = want(generator, device->swap ? "swap.target" : "local-fs.target", device->name);
 	return r;

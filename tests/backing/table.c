@@ -108,7 +108,7 @@ static uint64_t after_writing(uint64_t word, const struct backing_object *object
 	return from == BACKING_NONE ? word_make(PAGE_POOL, word_version(word), 0) : word;
 }
 
-static bool written(void *opaque, const struct backing_object *object,
+static bool written(void *opaque, const struct backing_object *object, const void *payload,
 		    const struct backing_origin *origin, int error)
 {
 	backing_location from = origin->from;

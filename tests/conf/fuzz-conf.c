@@ -63,6 +63,11 @@ static const char *const words[] = {
 	"threshold=",
 	"recompress-age",
 	"recompress-cpu",
+	"writeback-device",
+	"writeback-size",
+	"writeback-at",
+	"writeback-age",
+	"writeback-limit",
 };
 
 /* The configuration that a text is, or NULL when it is refused. */

@@ -49,6 +49,14 @@ static const struct good good[] = {
 	{"recompress-age = 2h", CONF_KEY_RECOMPRESS_AGE, "2h"},
 	{"recompress-age = 0", CONF_KEY_RECOMPRESS_AGE, "0s"},
 	{"recompress-cpu = 25", CONF_KEY_RECOMPRESS_CPU, "25"},
+	{"writeback-device = /dev/sda3", CONF_KEY_WRITEBACK, "/dev/sda3"},
+	{"writeback =", CONF_KEY_WRITEBACK, ""},
+	{"writeback = nbds+unix://h/x?socket=/a", CONF_KEY_WRITEBACK, "nbds+unix://h/x?socket=/a"},
+	{"writeback-size = 0", CONF_KEY_WRITEBACK_SIZE, "0"},
+	{"writeback-at = 0", CONF_KEY_WRITEBACK_AT, "0"},
+	{"writeback-at = 100", CONF_KEY_WRITEBACK_AT, "100"},
+	{"writeback-age = 3600", CONF_KEY_WRITEBACK_AGE, "1h"},
+	{"writeback-limit = 2048M", CONF_KEY_WRITEBACK_LIMIT, "2G"},
 	{"algorithm = lz4  zstd(level=6) (type=huge_idle,threshold=2K)", CONF_KEY_ALGORITHM,
 	 "lz4  zstd(level=6) (type=huge_idle,threshold=2K)"},
 	{"compact = auto", CONF_KEY_COMPACT, "auto"},
@@ -187,7 +195,18 @@ static const struct bad bad[] = {
 	{"options = discard=", "not options of swap"},
 	{"options = pri=5", "the priority is swap-priority's"},
 	{"options = discard,,nofail", "not options of swap"},
-	{"writeback-device = /dev/sda3", "there is no writeback"},
+	{"writeback-device = sda3", "not a place to write to: give an absolute path"},
+	{"writeback-device = /my disk", "not a place to write to"},
+	{"writeback-device = http://host/", "not a place to write to"},
+	{"writeback = nbd:/x", "not a place to write to"},
+	{"writeback = /x\nwriteback-size = 5", "not a size: give 0, for a file that is there"},
+	{"writeback = /x\nwriteback-size = 4M", "not a size"},
+	{"writeback-at = 101", "not a share of the limit: give 1 to 100"},
+	{"writeback-at = 5%", "not a share of the limit"},
+	{"writeback-age = 4d", "too long: give at most 262128"},
+	{"writeback-limit = 7", "not a size: give 0 for no limit"},
+	{"writeback-size = 4G", "there is no file to be made so large"},
+	{"writeback = nbd://host\nwriteback-size = 4G", "there is no file to be made so large"},
 	{"zram-fraction = 0.5", "obsolete: give zram-size"},
 	{"max-zram-size = none", "obsolete: give zram-size"},
 	{"memory-limit = 4096", "obsolete: give host-memory-limit"},
@@ -284,16 +303,19 @@ static void test_parameters(void **state)
 	static const char *const plain[] = {"size=2G",	   "algorithm=zstd(level=1)",
 					    "filter=auto", "compact=auto",
 					    "lock=on",	   NULL};
-	static const char *const full[] = {"size=1G",	"algorithm=lz4",     "mem-limit=256M",
-					   "reserve=0", "filter=none",	     "compact=off",
-					   "lock=auto", "recompress-age=1h", "recompress-cpu=3",
-					   NULL};
+	static const char *const full[] = {
+		"size=1G",	     "algorithm=lz4",	  "mem-limit=256M",
+		"reserve=0",	     "filter=none",	  "compact=off",
+		"lock=auto",	     "recompress-age=1h", "recompress-cpu=3",
+		"writeback=/srv/x",  "writeback-size=8G", "writeback-at=80",
+		"writeback-age=15m", "writeback-limit=0", NULL};
 
 	put("/etc/zcram.conf", "[zcram0]\n");
 	parameters_are(plain);
 	put("/etc/zcram.conf", "[zcram0]\nsize = 1024\nalgorithm = lz4\nmem-limit = 256\n"
 			       "reserve = 0\nfilter = none\ncompact = off\nlock = auto\n"
-			       "recompress-age = 60m\nrecompress-cpu = 3\n");
+			       "recompress-age = 60m\nrecompress-cpu = 3\n"
+			       "writeback = /srv/x\nwriteback-size = 8192M\nwriteback-at = 80\n");
 	parameters_are(full);
 }
 

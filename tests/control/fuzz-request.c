@@ -23,6 +23,8 @@ const char *const fuzz_seeds[] = {
 	"{\"version\":1,\"command\":\"set\",\"arguments\":{\"algorithm\":\"lz4 zstd(level=6) "
 	"(type=huge,threshold=3000)\",\"recompress-age\":\"15m\",\"recompress-cpu\":\"10\"}}",
 	"{\"version\":1,\"command\":\"idle\",\"arguments\":{\"seconds\":3600}}",
+	"{\"version\":1,\"command\":\"writeback\",\"arguments\":{\"type\":\"idle\","
+	"\"pages\":[[1,100],[7,7]],\"threshold\":100,\"max-pages\":9}}",
 	"{\"version\":1,\"command\":\"recompress\",\"arguments\":{\"type\":\"huge_idle\","
 	"\"threshold\":3000,\"max-pages\":10,\"algorithm\":\"zstd(level=9)\"}}",
 	"{\"version\":1,\"command\":\"handover\"}",

@@ -6,8 +6,9 @@
 #include "control/request.h"
 #include "tests/control/fixture.h"
 
-#define COMMANDS                                                                            \
-	"give stat, map, blocks, compact, idle, recompress, set, handover, adopt, save or " \
+#define COMMANDS                                                                               \
+	"give stat, map, blocks, compact, idle, recompress, writeback, set, handover, adopt, " \
+	"save or "                                                                             \
 	"restore"
 
 /* Lines. */
@@ -341,12 +342,14 @@ static void bad_set(const char *arguments, const char *message)
 
 static void test_bad_set(void **state)
 {
-	char message[128];
+	char message[256];
 
 	bad_set("\"size\":\"1G\"", "argument size: unknown: give algorithm, filter, compact, "
-				   "recompress-age, recompress-cpu or mem-limit");
+				   "recompress-age, recompress-cpu, writeback-at, writeback-age, "
+				   "writeback-limit or mem-limit");
 	bad_set("\"size\":7", "argument size: unknown: give algorithm, filter, compact, "
-			      "recompress-age, recompress-cpu or mem-limit");
+			      "recompress-age, recompress-cpu, writeback-at, writeback-age, "
+			      "writeback-limit or mem-limit");
 	bad_set("\"filter\":\"yes\"", "filter=yes: not a choice: give auto or none");
 	bad_set("\"filter\":true", "filter: not a string: give what the parameter is given");
 	bad_set("\"filter\":\"auto\\u0000\"",
@@ -382,9 +385,9 @@ static void test_long_names(void **state)
 	snprintf(line, sizeof(line),
 		 "{\"version\":1,\"command\":\"set\",\"arguments\":{\"%01024d\":\"\"}}", 0);
 	assert_int_equal(request_parse(line, strlen(line), &request, &error), -EINVAL);
-	assert_non_null(strstr(
-		error.message,
-		"give algorithm, filter, compact, recompress-age, recompress-cpu or mem-limit"));
+	assert_non_null(strstr(error.message,
+			       "give algorithm, filter, compact, recompress-age, recompress-cpu, "
+			       "writeback-at, writeback-age, writeback-limit or mem-limit"));
 }
 
 static void test_settings(void **state)

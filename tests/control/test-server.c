@@ -63,7 +63,10 @@ static void test_stat(void **state)
 	assert_string_equal(member_text(result, "filter"), "auto");
 	assert_string_equal(member_text(result, "compact"), "auto");
 	assert_int_equal(member_u64(result, "mem-limit"), 0);
-	assert_int_equal(json_object_object_length(result), 13);
+	assert_int_equal(member_u64(result, "writeback-at"), 0);
+	assert_int_equal(member_u64(result, "writeback-age"), 0);
+	assert_int_equal(member_u64(result, "writeback-limit"), 0);
+	assert_int_equal(json_object_object_length(result), 16);
 
 	stats = json_object_object_get(result, "stats");
 	device_get_stats(serving.device, &expected);
@@ -374,6 +377,68 @@ static void test_recompress(void **state)
 	serving_end(&serving);
 }
 
+/* writeback */
+
+#define WRITEBACK(arguments) \
+	"{\"version\":1,\"command\":\"writeback\",\"arguments\":{" arguments "}}\n"
+
+static void open_backing(struct device *device, char path[64])
+{
+	struct backing_options options = {
+		.where = path, .name = "test", .file_size = 2 * MIB, .segment_size = 65536};
+	char why[BACKING_WHY];
+	int fd;
+
+	strcpy(path, "/tmp/zcram-control-XXXXXX");
+	fd = mkstemp(path);
+	assert_true(fd >= 0);
+	close(fd);
+	assert_int_equal(device_open_backing(device, &options, why), 0);
+}
+
+static void test_writeback(void **state)
+{
+	struct serving serving = serving_begin(PATIENT);
+	struct device_stats stats;
+	struct json_object *result;
+	int fd = raw_connect();
+	uint64_t first;
+	char path[64];
+
+	fill(serving.device, 400);
+	raw_print(fd, WRITEBACK(""));
+	expect_error(fd, EOPNOTSUPP, "writeback: there is no backing store");
+	raw_print(fd, WRITEBACK("\"type\":\"cold\""));
+	expect_error(fd, EINVAL, "argument type: not one: give all, idle, huge, huge_idle or");
+	raw_print(fd, WRITEBACK("\"algo\":\"lz4\""));
+	expect_error(fd, EINVAL,
+		     "argument algo: unknown: give type, threshold, max-pages or pages");
+	raw_print(fd, WRITEBACK("\"max-pages\":-1"));
+	expect_error(fd, EINVAL, "argument max-pages: not a number");
+	raw_print(fd, WRITEBACK("\"pages\":7"));
+	expect_error(fd, EINVAL, "argument pages: not one: give 1 to 32 of [FIRST,LAST]");
+	raw_print(fd, WRITEBACK("\"pages\":[[1,2],[3]]"));
+	expect_error(fd, EINVAL, "argument pages: not a range: give [FIRST,LAST]");
+	raw_print(fd, WRITEBACK("\"pages\":[[2,1]]"));
+	expect_error(fd, EINVAL, "argument pages: not a range");
+	open_backing(serving.device, path);
+	raw_print(fd, WRITEBACK("\"pages\":[[16384,16384]]"));
+	expect_error(fd, EINVAL, "argument pages: not pages of the device: it has 16384");
+	result = ask(fd, WRITEBACK("\"pages\":[[0,9],[20,20]],\"type\":\"all\","
+				   "\"threshold\":1,\"max-pages\":100"));
+	first = member_u64(result, "pages");
+	assert_in_range(first, 1, 11);
+	json_object_put(result);
+	result = ask(fd, WRITEBACK(""));
+	device_get_stats(serving.device, &stats);
+	assert_int_equal(member_u64(result, "pages"), stats.written_back - first);
+	assert_int_equal(stats.pages_pool, 0);
+	json_object_put(result);
+	close(fd);
+	unlink(path);
+	serving_end(&serving);
+}
+
 static void begin_holding(void)
 {
 	sem_init(&compact_begun, 0, 0);
@@ -542,6 +607,7 @@ int main(void)
 		cmocka_unit_test(test_compact),
 		cmocka_unit_test(test_idle),
 		cmocka_unit_test(test_recompress),
+		cmocka_unit_test(test_writeback),
 		cmocka_unit_test(test_others_meanwhile),
 		cmocka_unit_test(test_answer_finds_asker),
 		cmocka_unit_test(test_asker_gone),

@@ -30,13 +30,15 @@ completed "--json" stat --j
 completed "away other zcram0" stat ''
 completed "mm_stat" stat --zram m
 completed "other" compact o
-completed "algorithm= compact= filter= mem-limit= recompress-age= recompress-cpu=" 'set' zcram0 ''
+completed "algorithm= compact= filter= mem-limit= recompress-age= recompress-cpu= writeback-age= writeback-at= writeback-limit=" 'set' zcram0 ''
 completed "filter=" 'set' zcram0 f
 completed "auto none" 'set' zcram0 filter =
 completed "none" 'set' zcram0 filter = n
 completed "auto off" 'set' zcram0 mem-limit = 1G compact = ''
 completed "algo= max_pages= threshold= type=" recompress zcram0 ''
 completed "huge huge_idle" recompress zcram0 type = h
+completed "max_pages= page_index= page_indexes= threshold= type=" writeback zcram0 ''
+completed "huge huge_idle" writeback zcram0 type = h
 completed "all" idle zcram0 ''
 completed "MEM-LIMIT MEM-USED" list -o mem
 completed "NAME,MEM-USED" list -o NAME,mem-u

@@ -4,7 +4,7 @@
 # status 2; what cannot be done, with status 1; help is there for every command.
 . "$(dirname "$0")/lib.sh"
 
-commands="list stat top metrics set compact idle recompress upgrade attach detach save restore purge config estimate help"
+commands="list stat top metrics set compact idle recompress writeback upgrade attach detach save restore purge config estimate help"
 
 for command in $commands; do
 	ctl help "$command" >"$dir/help"
@@ -44,6 +44,17 @@ refused 2 "recompress: frob=1: unknown key: give type=, threshold=, max_pages= o
 refused 2 "recompress: type: the value is missing: give type=VALUE" recompress zcram0 type
 refused 2 "recompress: max_pages=x: not a number" recompress zcram0 max_pages=x
 refused 2 "recompress: type=huge: given twice" recompress zcram0 type=idle type=huge
+refused 2 "writeback: too few arguments: give DEVICE [KEY=VALUE...]" writeback
+refused 2 "writeback: frob=1: unknown key: give type=, page_index=, page_indexes=, threshold= or max_pages=" \
+	writeback zcram0 frob=1
+refused 2 "writeback: page_index: the value is missing: give page_index=VALUE" writeback zcram0 page_index
+for range in 1 -2 1- 2-1 1-2-3 1-x 99999999999999999999-2 ''; do
+	refused 2 "writeback: page_indexes=$range: not a range of pages: give FIRST-LAST, such as 1-100" \
+		writeback zcram0 "page_indexes=$range"
+done
+refused 2 "writeback: page_index=1-2: not a page: give its number" writeback zcram0 page_index=1-2
+refused 2 "writeback: max_pages=x: not a number" writeback zcram0 max_pages=x
+refused 2 "writeback: type=huge: given twice" writeback zcram0 type=idle type=huge
 refused 2 "compact: too few arguments: give DEVICE" compact
 refused 2 "upgrade: too few arguments: give DEVICE" upgrade
 refused 2 "top: --interval 0: give seconds, 0.1 to 3600" top --interval 0
@@ -69,7 +80,7 @@ refused 2 ": not a device: give a name (zcram0)" stat ''
 
 # No such device, by any of its names.
 no_socket="control socket: there is none: no such device is running"
-for command in stat compact idle recompress upgrade 'set' top; do
+for command in stat compact idle recompress writeback upgrade 'set' top; do
 	arguments=()
 	[ $command != set ] || arguments=(filter=auto)
 	[ $command != idle ] || arguments=(all)
@@ -93,7 +104,7 @@ mkdir "$run/hung" "$run/dead" "$run/file"
 hang "$run/hung/control"
 leave_socket "$run/dead/control"
 touch "$run/file/control"
-for command in stat compact idle recompress 'set' top metrics; do
+for command in stat compact idle recompress writeback 'set' top metrics; do
 	arguments=()
 	[ $command != set ] || arguments=(filter=auto)
 	[ $command != idle ] || arguments=(all)

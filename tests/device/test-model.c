@@ -14,6 +14,7 @@
 #include "device/device.h"
 #include "tests/lib/check.h"
 #include "tests/lib/content.h"
+#include "tests/lib/evictor.h"
 #include "tests/lib/model.h"
 #include "tests/lib/rng.h"
 #include "tests/lib/trainer.h"
@@ -26,6 +27,7 @@
 #define OPS_PER_PHASE	 20000
 #define OPS_PER_CHECK	 10000
 #define OPS_PER_TRAINING 7000
+#define OPS_PER_EVICTION 500
 
 struct shape {
 	const char *name;
@@ -38,28 +40,33 @@ struct shape {
 	bool start, auto_compact;
 	unsigned int streams;
 	uint64_t ops;
-	bool cold;   /* what is old is compressed again, by hand and in the background */
-	bool trains; /* dictionaries */
+	bool cold;	  /* what is old is compressed again, by hand and in the background */
+	bool trains;	  /* dictionaries */
+	uint64_t backing; /* bytes of a backing store; 0: there is none */
 };
 
 /* clang-format off */
 static const struct shape shapes[] = {
-	{"lz4-plain", "lz4", 1, CODEC_FILTER_NONE, 16 * MIB, 0, 0, false, false, 1, 600000, false, false},
-	{"lz4-threads", "lz4", 1, CODEC_FILTER_AUTO, 64 * MIB, 0, MIB, true, true, 0, 600000, false, false},
-	{"lz4-odd", "lz4", 4, CODEC_FILTER_AUTO, 3 * MIB + 1, 0, 0, true, true, 2, 400000, false, false},
-	{"lz4-limit", "lz4", 1, CODEC_FILTER_NONE, 24 * MIB - 511, 6 * MIB, 0, false, false, 1, 400000, false, false},
-	{"lz4-limit-threads", "lz4", 1, CODEC_FILTER_AUTO, 24 * MIB, 6 * MIB, 2 * MIB, true, true, 1, 400000, false, false},
-	{"lz4-byte", "lz4", 1, CODEC_FILTER_NONE, 1, 0, 0, false, false, 1, 20000, false, false},
-	{"lz4-cold", "lz4", 1, CODEC_FILTER_AUTO, 16 * MIB, 0, MIB, true, true, 0, 400000, true, false},
-	{"lz4-cold-limit", "lz4", 1, CODEC_FILTER_NONE, 24 * MIB, 6 * MIB, MIB, true, true, 1, 300000, true, false},
-	{"lz4-cold-plain", "lz4", 2, CODEC_FILTER_AUTO, 8 * MIB + 77, 0, 0, false, false, 1, 200000, true, false},
-	{"zstd-plain", "zstd", 1, CODEC_FILTER_NONE, 16 * MIB - 4095, 0, 0, false, false, 1, 300000, false, false},
-	{"zstd-threads", "zstd", 1, CODEC_FILTER_AUTO, 48 * MIB, 0, MIB, true, true, 0, 400000, false, false},
-	{"zstd-level-3", "zstd", 3, CODEC_FILTER_AUTO, 5 * MIB + 4096 * 3 + 17, 0, 0, false, false, 1, 100000, false, false},
-	{"zstd-limit", "zstd", -1, CODEC_FILTER_AUTO, 16 * MIB, 3 * MIB, 0, true, true, 2, 400000, false, false},
-	{"zstd-pages", "zstd", 1, CODEC_FILTER_AUTO, 7 * 4096 + 100, 0, 0, false, false, 1, 50000, false, false},
-	{"lz4-dictionaries", "lz4", 1, CODEC_FILTER_AUTO, 12 * MIB + 77, 0, MIB, true, true, 1, 300000, false, true},
-	{"zstd-dictionaries", "zstd", 1, CODEC_FILTER_AUTO, 12 * MIB, 4 * MIB, 0, false, false, 2, 300000, false, true},
+	{"lz4-plain", "lz4", 1, CODEC_FILTER_NONE, 16 * MIB, 0, 0, false, false, 1, 600000, false, false, 0},
+	{"lz4-threads", "lz4", 1, CODEC_FILTER_AUTO, 64 * MIB, 0, MIB, true, true, 0, 600000, false, false, 0},
+	{"lz4-odd", "lz4", 4, CODEC_FILTER_AUTO, 3 * MIB + 1, 0, 0, true, true, 2, 400000, false, false, 0},
+	{"lz4-limit", "lz4", 1, CODEC_FILTER_NONE, 24 * MIB - 511, 6 * MIB, 0, false, false, 1, 400000, false, false, 0},
+	{"lz4-limit-threads", "lz4", 1, CODEC_FILTER_AUTO, 24 * MIB, 6 * MIB, 2 * MIB, true, true, 1, 400000, false, false, 0},
+	{"lz4-byte", "lz4", 1, CODEC_FILTER_NONE, 1, 0, 0, false, false, 1, 20000, false, false, 0},
+	{"lz4-cold", "lz4", 1, CODEC_FILTER_AUTO, 16 * MIB, 0, MIB, true, true, 0, 400000, true, false, 0},
+	{"lz4-cold-limit", "lz4", 1, CODEC_FILTER_NONE, 24 * MIB, 6 * MIB, MIB, true, true, 1, 300000, true, false, 0},
+	{"lz4-cold-plain", "lz4", 2, CODEC_FILTER_AUTO, 8 * MIB + 77, 0, 0, false, false, 1, 200000, true, false, 0},
+	{"zstd-plain", "zstd", 1, CODEC_FILTER_NONE, 16 * MIB - 4095, 0, 0, false, false, 1, 300000, false, false, 0},
+	{"zstd-threads", "zstd", 1, CODEC_FILTER_AUTO, 48 * MIB, 0, MIB, true, true, 0, 400000, false, false, 0},
+	{"zstd-level-3", "zstd", 3, CODEC_FILTER_AUTO, 5 * MIB + 4096 * 3 + 17, 0, 0, false, false, 1, 100000, false, false, 0},
+	{"zstd-limit", "zstd", -1, CODEC_FILTER_AUTO, 16 * MIB, 3 * MIB, 0, true, true, 2, 400000, false, false, 0},
+	{"zstd-pages", "zstd", 1, CODEC_FILTER_AUTO, 7 * 4096 + 100, 0, 0, false, false, 1, 50000, false, false, 0},
+	{"lz4-dictionaries", "lz4", 1, CODEC_FILTER_AUTO, 12 * MIB + 77, 0, MIB, true, true, 1, 300000, false, true, 0},
+	{"zstd-dictionaries", "zstd", 1, CODEC_FILTER_AUTO, 12 * MIB, 4 * MIB, 0, false, false, 2, 300000, false, true, 0},
+	{"lz4-backing", "lz4", 1, CODEC_FILTER_AUTO, 16 * MIB, 0, MIB, true, true, 0, 300000, true, false, 4 * MIB},
+	{"lz4-backing-plain", "lz4", 1, CODEC_FILTER_AUTO, 8 * MIB + 77, 0, 0, false, false, 1, 200000, false, false, 8 * MIB},
+	{"zstd-backing-limit", "zstd", 1, CODEC_FILTER_AUTO, 16 * MIB, 4 * MIB, MIB, true, true, 2, 300000, false, false, 3 * MIB},
+	{"zstd-backing-dictionaries", "zstd", 1, CODEC_FILTER_AUTO, 12 * MIB, 0, MIB, true, true, 2, 200000, false, true, 6 * MIB},
 };
 /* clang-format on */
 
@@ -68,6 +75,7 @@ struct run {
 	struct corpus corpus;
 	struct rng rng;
 	struct trainer trainer;
+	struct evictor evictor;
 	uint64_t trained, retired; /* dictionaries */
 	unsigned int dropping;	   /* how many of a hundred operations are trims and zeroes */
 	uint8_t buf[MAX_PAGES * PAGE];
@@ -219,7 +227,7 @@ static struct device_options options_of(const struct shape *shape)
 	return options;
 }
 
-static struct device *device_of(const struct shape *shape)
+static struct device *device_of(struct run *run, const struct shape *shape)
 {
 	struct device_options options = options_of(shape);
 	struct device *device;
@@ -228,11 +236,30 @@ static struct device *device_of(const struct shape *shape)
 	CHECK(err == 0, "device_new: %d", err);
 	device->background.training.least = DICT_PAGES_MIN;
 	device->limit.hold_ms = 5; /* the limit is met thousands of times */
+	if (shape->backing > 0) {
+		evictor_init(&run->evictor, shape->backing);
+		evictor_open(&run->evictor, device, &run->rng);
+	}
 	if (shape->start) {
 		err = device_start(device);
 		CHECK(err == 0, "device_start: %d", err);
 	}
 	return device;
+}
+
+/* All of it was made use of, and is given back. */
+static void end_backing(struct run *run, bool all)
+{
+	struct device_stats s;
+
+	device_get_stats(run->model.device, &s);
+	printf("%" PRIu64 " pages written back, %" PRIu64 " read there, %" PRIu64
+	       " moved by cleaning, %" PRIu64 " brought back\n",
+	       s.written_back, s.backing_reads, s.backing_moved, s.brought_back);
+	CHECK(!all || (s.written_back > 0 && s.backing_reads > 0), "nothing was written back");
+	model_trim(&run->model, 0, run->model.size);
+	model_check(&run->model);
+	CHECK(evictor_live(run->model.device) == 0, "something is live");
 }
 
 static void run_shape(const struct shape *shape, uint64_t seed)
@@ -243,7 +270,7 @@ static void run_shape(const struct shape *shape, uint64_t seed)
 	run.rng = rng_make(seed ^ rng_mix((uint64_t)(shape - shapes) + 1));
 	run.dropping = 4;
 	corpus_init(&run.corpus, &run.rng, CORPUS_SIZE);
-	model_init(&run.model, device_of(shape));
+	model_init(&run.model, device_of(&run, shape));
 	run.trained = run.retired = 0;
 	if (shape->trains)
 		trainer_init(&run.trainer, run.model.device, "zstd", 2);
@@ -251,6 +278,8 @@ static void run_shape(const struct shape *shape, uint64_t seed)
 		one_operation(&run);
 		if (op % OPS_PER_PHASE == OPS_PER_PHASE - 1)
 			next_phase(&run, shape->cold);
+		if (shape->backing > 0 && op % OPS_PER_EVICTION == OPS_PER_EVICTION - 1)
+			evictor_order(run.model.device, &run.rng);
 		if (shape->trains && op % OPS_PER_TRAINING == OPS_PER_TRAINING - 1)
 			train(&run);
 		if (op % OPS_PER_CHECK == OPS_PER_CHECK - 1)
@@ -269,7 +298,11 @@ static void run_shape(const struct shape *shape, uint64_t seed)
 		CHECK(ops < shape->ops || run.retired > 0, "no dictionary was ever retired");
 		trainer_fini(&run.trainer);
 	}
+	if (shape->backing > 0)
+		end_backing(&run, ops >= shape->ops);
 	model_fini(&run.model);
+	if (shape->backing > 0)
+		evictor_fini(&run.evictor);
 	corpus_fini(&run.corpus);
 }
 

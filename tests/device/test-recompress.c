@@ -214,7 +214,7 @@ static void test_refused(void **state)
 	settings.cold.age = 0;
 	settings.cold.methods[0].level = 1000;
 	assert_int_equal(device_set(w->device, &settings), -EINVAL);
-	device_recompress_cancel(w->device);
+	device_cancel(w->device);
 	fill(w, 0, 20, CONTENT_TEXT);
 	order.method = zstd_cold().methods[0];
 	assert_int_equal(device_recompress(w->device, &order, &result), -ECANCELED);
@@ -469,7 +469,7 @@ static void test_by_hand_beside(void **state)
 	order.max_pages = 77;
 	assert_int_equal(device_recompress(w->device, &order, &result), 0);
 	assert_int_equal(result.pages, 77);
-	device_recompress_cancel(w->device);
+	device_cancel(w->device);
 	assert_int_equal(device_recompress(w->device, &order, &result), -ECANCELED);
 	device_stop(w->device);
 	assert_int_equal(device_start(w->device), 0);

@@ -77,6 +77,7 @@ static struct device *device_open(struct journal *j, int store, struct rng *rng)
 	int err = device_new(&options, &device);
 
 	CHECK(err == 0, "device_new: %d", err);
+	evictor_open(&j->evictor, device, rng);
 	verify_recovery(j, device);
 	return device;
 }

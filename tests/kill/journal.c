@@ -46,6 +46,8 @@ struct journal *journal_new(uint64_t seed, uint64_t size, unsigned int threads, 
 	j->threads = threads;
 	j->bytes = map(size, shared);
 	j->steps.step = -1;
+	/* So small that it is full now and then. */
+	evictor_init(&j->evictor, size / 4);
 	j->shared = (struct shared){
 		.seed = seed,
 		.pages = JOURNAL_SHARED_PAGES,

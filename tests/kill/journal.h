@@ -24,6 +24,7 @@
 #include <stdint.h>
 
 #include "device/device.h"
+#include "tests/lib/evictor.h"
 #include "tests/lib/rng.h"
 #include "tests/stress/shared.h"
 
@@ -77,6 +78,7 @@ struct journal {
 	uint64_t seed, size, pages;
 	unsigned int threads;
 	uint8_t *bytes;
+	struct evictor evictor; /* where children write back to */
 
 	/* Of the store that is in use. */
 	bool formed; /* device_new() has once returned */

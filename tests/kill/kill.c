@@ -28,6 +28,7 @@ struct totals {
 	uint64_t fresh;		/* of those in opening: while a store was made */
 	uint64_t ended, stores, cut_off;
 	uint64_t compacted, migrated, refills;
+	uint64_t written_back, cleaned, brought_back;
 };
 
 struct run {
@@ -80,6 +81,9 @@ static void account(struct run *run, bool killed, bool fresh)
 	run->totals.compacted += j->stats.objects_compacted;
 	run->totals.migrated += j->stats.objects_migrated;
 	run->totals.refills += j->stats.refills;
+	run->totals.written_back += j->stats.written_back;
+	run->totals.cleaned += j->stats.backing_moved;
+	run->totals.brought_back += j->stats.brought_back;
 	if (!killed) {
 		run->totals.ended++;
 		return;
@@ -169,6 +173,9 @@ static void report(const struct run *run)
 	printf("%" PRIu64 " objects compacted, %" PRIu64 " migrated, %" PRIu64 " refills; %" PRIu64
 	       " dictionaries trained, %" PRIu64 " retired; verified %" PRIu64 " times\n",
 	       t->compacted, t->migrated, t->refills, j->trained, j->retired, j->checks);
+	printf("%" PRIu64 " pages written back, %" PRIu64 " moved by cleaning, %" PRIu64
+	       " brought back\n",
+	       t->written_back, t->cleaned, t->brought_back);
 }
 
 int main(int argc, char **argv)

@@ -39,6 +39,7 @@ struct load {
 	uint64_t requests;
 	struct rng rng;	      /* of the thread that compacts */
 	struct rng train_rng; /* of the one that trains */
+	struct rng evict_rng; /* of the one that writes back */
 	_Atomic bool quiet;
 };
 
@@ -301,6 +302,18 @@ static void *train(void *opaque)
 	return NULL;
 }
 
+/* Pages leave for the backing store, and come back when they are read. */
+static void *evict(void *opaque)
+{
+	struct load *load = opaque;
+
+	do {
+		usleep((useconds_t)rng_below(&load->evict_rng, MAX_REST_US));
+		evictor_order(load->device, &load->evict_rng);
+	} while (!atomic_load(&load->quiet));
+	return NULL;
+}
+
 static void worker_init(struct worker *worker, struct load *load, unsigned int number,
 			struct rng *rng)
 {
@@ -340,12 +353,14 @@ void load_run(struct journal *j, struct device *device, uint64_t seed, uint64_t 
 		.model = {.device = device, .size = j->size},
 		.requests = requests,
 	};
-	pthread_t compactor, trainer;
+	pthread_t compactor, trainer, evictor;
 
 	load.rng = rng_make(rng_next(&rng));
 	load.train_rng = rng_make(rng_next(&rng));
+	load.evict_rng = rng_make(rng_next(&rng));
 	CHECK(pthread_create(&compactor, NULL, compact_and_set, &load) == 0 &&
-		      pthread_create(&trainer, NULL, train, &load) == 0,
+		      pthread_create(&trainer, NULL, train, &load) == 0 &&
+		      pthread_create(&evictor, NULL, evict, &load) == 0,
 	      "no thread");
 	for (unsigned int i = 0; i < j->threads; i++) {
 		worker_init(&workers[i], &load, i, &rng);
@@ -357,4 +372,5 @@ void load_run(struct journal *j, struct device *device, uint64_t seed, uint64_t 
 	atomic_store(&load.quiet, true);
 	pthread_join(compactor, NULL);
 	pthread_join(trainer, NULL);
+	pthread_join(evictor, NULL);
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * load: what is done to the device while it waits to be killed: writes, trims and zeroes of any
- * range and content, reads that are verified, compaction, changes of the settings,
- * dictionaries that are trained, used and retired.
+ * range and content, reads that are verified, compaction, changes of the settings, dictionaries that
+ * are trained, used and retired, writeback.
  */
 #ifndef ZCRAM_TESTS_KILL_LOAD_H
 #define ZCRAM_TESTS_KILL_LOAD_H

@@ -139,6 +139,8 @@ void verify_trimmed(struct journal *j, struct device *device)
 	verify_content(j, device);
 	verify_pool(j, device);
 	device_get_stats(device, &stats);
+	CHECK(stats.pages_backing == 0 && stats.backing_live == 0,
+	      "after a trim of all, %" PRIu64 " objects in the backing store", stats.pages_backing);
 	CHECK(stats.pages_pool == 0 && stats.pages_same == 0 && stats.pool == 0 &&
 		      stats.payload == 0,
 	      "after a trim of all, %" PRIu64 " objects in %" PRIu64 " bytes of pool",

@@ -303,7 +303,7 @@ void model_extents(struct model *model, uint64_t offset, uint64_t count)
 
 static void check_held(struct model *model, const struct device_stats *stats)
 {
-	uint64_t pages = stats->pages_same + stats->pages_pool;
+	uint64_t pages = stats->pages_same + stats->pages_pool + stats->pages_backing;
 	uint64_t held = 0, unsure = 0;
 
 	for (uint64_t page = 0; page < pages_of(model); page++) {
@@ -311,9 +311,9 @@ static void check_held(struct model *model, const struct device_stats *stats)
 		unsure += get_held(model, page) == MODEL_UNSURE;
 	}
 	CHECK(pages >= held && pages <= held + unsure,
-	      "op %" PRIu64 ": %" PRIu64 " same + %" PRIu64 " in the pool, not %" PRIu64
-	      " and at most %" PRIu64 " more",
-	      model->ops, stats->pages_same, stats->pages_pool, held, unsure);
+	      "op %" PRIu64 ": %" PRIu64 " same + %" PRIu64 " in the pool + %" PRIu64
+	      " in the backing store, not %" PRIu64 " and at most %" PRIu64 " more",
+	      model->ops, stats->pages_same, stats->pages_pool, stats->pages_backing, held, unsure);
 	CHECK(stats->notify_free >= model->expected.notify_free &&
 		      stats->notify_free <= model->expected.notify_free + model->unsure,
 	      "op %" PRIu64 ": notify_free is %" PRIu64 ", not %" PRIu64 " and at most %" PRIu64

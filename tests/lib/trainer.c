@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "tests/lib/trainer.h"
 
+#include <errno.h>
+
 #include "tests/lib/check.h"
 #include "tests/lib/content.h"
 
@@ -42,8 +44,13 @@ static int read_page(void *opaque, uint64_t page, void *buf)
 	struct trainer *t = opaque;
 	struct codec_stream *codec;
 	struct stream *s = borrow(t, &codec);
-	int r = page_read(t->device, s, page, 0, DEVICE_PAGE_SIZE, buf);
+	struct backing_fetch object = {.payload = buf};
+	struct fetch fetch = {.to = &object};
+	int r = page_read(t->device, s, page, 0, DEVICE_PAGE_SIZE, buf, &fetch);
 
+	fetch_end(t->device, &fetch);
+	if (r == PAGE_AWAY)
+		r = -EAGAIN;
 	give_back(t, s, codec);
 	return r;
 }
@@ -85,6 +92,8 @@ int trainer_add(struct trainer *t)
 
 int trainer_recompress(struct trainer *t, uint64_t page)
 {
+	struct backing_fetch object = {0};
+	struct fetch fetch = {.to = &object};
 	struct codec_stream *codec;
 	struct stream *s;
 	int r;
@@ -92,7 +101,10 @@ int trainer_recompress(struct trainer *t, uint64_t page)
 	if (slot_state(slot_peek(&t->device->slots[page])) != SLOT_POOL)
 		return 0;
 	s = borrow(t, &codec);
-	r = page_write_part(t->device, s, page, 0, 0, "");
+	r = page_write_part(t->device, s, page, 0, 0, "", &fetch);
+	fetch_end(t->device, &fetch);
+	if (r == PAGE_AWAY)
+		r = 0; /* it has left the pool */
 	give_back(t, s, codec);
 	return r;
 }

@@ -88,9 +88,29 @@ refused 'filter=off: not a choice: give auto or none' size=4M filter=off
 refused 'compact=on: not a choice: give auto or off' size=4M compact=on
 refused 'lock=yes: not a choice: give auto, on or off' size=4M lock=yes
 
+for where in '' http://host/ file:///x; do
+	refused "writeback=$where: not a place to write to: give the path of a file or of a block" \
+		size=4M "writeback=$where"
+done
+refused "writeback-size=12Q: $not_a_size" size=4M writeback=/nowhere writeback-size=12Q
+refused 'writeback-size=4M: too small: give at least 5M' size=4M writeback=/nowhere writeback-size=4M
+refused 'writeback-size=8M: there is nothing to be made so large: give writeback=PATH too' \
+	size=4M writeback-size=8M
+for at in 101 -1 5% ''; do
+	refused "writeback-at=$at: not a share of the limit: give 1 to 100, in percent, or 0" \
+		size=4M writeback=/nowhere "writeback-at=$at"
+done
+refused 'writeback-age=4d: too long: give at most 262128 seconds' \
+	size=4M writeback=/nowhere writeback-age=4d
+refused "writeback-limit=x: $not_a_size" size=4M writeback=/nowhere writeback-limit=x
+refused 'writeback-at=50: there is nowhere to write to: give writeback= too' size=4M writeback-at=50
+refused 'writeback-size=8M: an export has its own size' \
+	size=4M writeback=nbd://host/ writeback-size=8M
+
 refused 'size=5M: given twice (4M before): give it once' size=4M size=5M
 refused 'size=5M: given twice (4M before): give it once' 4M size=5M
 for parameter in algorithm=lz4 mem-limit=4M reserve=1M filter=auto compact=auto recompress-age=1h recompress-cpu=5 lock=auto \
+	writeback=/nowhere writeback-size=8M \
 	control=/nowhere name=zcram0 pool=test; do
 	refused "$parameter: given twice (${parameter#*=} before): give it once" \
 		size=4M $parameter $parameter

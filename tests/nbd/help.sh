@@ -19,6 +19,6 @@ for key in name=zcram thread_model=parallel errno_is_preserved=1 magic_config_ke
 done
 
 nbdkit "$ZCRAM_PLUGIN" --help >"$dir/help"
-for parameter in size algorithm mem-limit reserve filter compact recompress-age recompress-cpu lock control name pool pool-at-exit; do
+for parameter in size algorithm mem-limit reserve filter compact recompress-age recompress-cpu writeback writeback-size writeback-at writeback-age writeback-limit lock control name pool pool-at-exit; do
 	grep -q "^$parameter=" "$dir/help" || fail "--help does not say $parameter"
 done

@@ -26,6 +26,7 @@
 #include "device/device-types.h"
 #include "tests/lib/check.h"
 #include "tests/lib/content.h"
+#include "tests/lib/evictor.h"
 #include "tests/lib/model.h"
 #include "tests/lib/rng.h"
 #include "tests/stress/shared.h"
@@ -36,20 +37,22 @@
 #define PHASES		 4
 #define OWN_MAX		 (16 * PAGE) /* of one request */
 #define CORPUS_SIZE	 (2u << 20)
+#define EVICTOR_MIN	 (UINT64_C(8) * 64 << 10) /* of segments of 64 KiB, some at least */
 
 struct configuration {
 	const char *algorithm;
 	enum codec_filter filter;
 	bool start, auto_compact, limit;
 	unsigned int streams;
-	bool store; /* in memory that outlives the process; at the end it is recovered */
+	bool store;   /* in memory that outlives the process; at the end it is recovered */
+	bool backing; /* with a backing store, that a third of the pages may have room in */
 };
 
 static const struct configuration configurations[] = {
-	{"lz4", CODEC_FILTER_AUTO, true, true, true, 0, false},
-	{"lz4", CODEC_FILTER_NONE, false, false, false, 0, true},
-	{"zstd", CODEC_FILTER_AUTO, true, true, false, 1, true},
-	{"zstd", CODEC_FILTER_NONE, false, false, true, 2, false},
+	{"lz4", CODEC_FILTER_AUTO, true, true, true, 0, false, true},
+	{"lz4", CODEC_FILTER_NONE, false, false, false, 0, true, false},
+	{"zstd", CODEC_FILTER_AUTO, true, true, false, 1, true, true},
+	{"zstd", CODEC_FILTER_NONE, false, false, true, 2, false, false},
 };
 
 struct layout {
@@ -65,7 +68,9 @@ struct round {
 	struct model model;
 	struct shared shared;
 	struct corpus corpus;
-	struct rng rng;	    /* of the thread that compacts and sets */
+	struct rng rng;	      /* of the thread that compacts and sets */
+	struct rng evict_rng; /* of the one that writes back */
+	struct evictor evictor;
 	uint64_t limit;	    /* that the device was made with */
 	_Atomic bool quiet; /* the phase's workers have ended */
 };
@@ -209,6 +214,7 @@ static struct device_settings any_settings(struct round *round)
 		CHECK(codec_method_init(&settings.cold.methods[0], "zstd", &level) == 0,
 		      "no method");
 	}
+	settings.writeback.at = (unsigned int)rng_below(&round->rng, 101);
 	if (round->limit != 0)
 		settings.mem_limit =
 			round->limit -
@@ -262,12 +268,23 @@ static void *compact_and_set(void *opaque)
 	return NULL;
 }
 
+static void *evict(void *opaque)
+{
+	struct round *round = opaque;
+
+	while (!atomic_load(&round->quiet))
+		evictor_order(round->model.device, &round->evict_rng);
+	return NULL;
+}
+
 static void run_threads(struct round *round, struct worker *workers)
 {
-	pthread_t compactor;
+	bool backing = round->evictor.size > 0;
+	pthread_t compactor, evictor;
 
 	atomic_store(&round->quiet, false);
 	CHECK(pthread_create(&compactor, NULL, compact_and_set, round) == 0, "no thread");
+	CHECK(!backing || pthread_create(&evictor, NULL, evict, round) == 0, "no thread");
 	for (unsigned int i = 0; i < round->layout.threads; i++)
 		CHECK(pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0,
 		      "no thread");
@@ -275,6 +292,8 @@ static void run_threads(struct round *round, struct worker *workers)
 		pthread_join(workers[i].thread, NULL);
 	atomic_store(&round->quiet, true);
 	pthread_join(compactor, NULL);
+	if (backing)
+		pthread_join(evictor, NULL);
 }
 
 /*
@@ -321,8 +340,9 @@ static void *store_of(const struct configuration *c, uint64_t size)
 	return store;
 }
 
-static struct device *device_of(const struct configuration *c, uint64_t size, void *store)
+static struct device *device_of(struct round *round, const struct configuration *c, void *store)
 {
+	uint64_t size = round->layout.size;
 	struct device_options options = options_of(c, size);
 	struct device *device;
 	int err;
@@ -336,6 +356,8 @@ static struct device *device_of(const struct configuration *c, uint64_t size, vo
 	device->background.training.least = DICT_PAGES_MIN;
 	device->background.training.turnover = 1;
 	device->limit.hold_ms = 5; /* the limit is met thousands of times */
+	if (round->evictor.size > 0)
+		evictor_open(&round->evictor, device, &round->evict_rng);
 	if (c->start) {
 		err = device_start(device);
 		CHECK(err == 0, "device_start: %d", err);
@@ -354,7 +376,7 @@ static void recover(struct round *round, const struct configuration *c, void *st
 		return;
 	device_stop(model->device);
 	device_free(model->device);
-	model->device = device_of(c, model->size, store);
+	model->device = device_of(round, c, store);
 	device_get_recovery(model->device, &found);
 	CHECK(found.damaged == 0 && found.cells_freed == 0,
 	      "%" PRIu64 " pages damaged, %" PRIu64 " cells freed", found.damaged,
@@ -371,6 +393,17 @@ static uint64_t dictionaries(const struct device *device)
 	return newest ? load_relaxed(&device->dicts.sequence[newest - 1]) : 0;
 }
 
+static void report_backing(struct round *round)
+{
+	struct device_stats s;
+
+	device_get_stats(round->model.device, &s);
+	if (round->evictor.size > 0)
+		printf("%" PRIu64 " pages written back, %" PRIu64 " read there, %" PRIu64
+		       " moved by cleaning, %" PRIu64 " brought back\n",
+		       s.written_back, s.backing_reads, s.backing_moved, s.brought_back);
+}
+
 static void run_round(const struct configuration *c, const struct layout *layout, uint64_t seed)
 {
 	struct round round = {.layout = *layout};
@@ -380,8 +413,11 @@ static void run_round(const struct configuration *c, const struct layout *layout
 
 	CHECK(workers, "no memory");
 	corpus_init(&round.corpus, &rng, CORPUS_SIZE);
-	model_init(&round.model, device_of(c, layout->size, store));
 	round.rng = rng_make(rng_next(&rng));
+	round.evict_rng = rng_make(rng_next(&rng));
+	if (c->backing)
+		evictor_init(&round.evictor, max_u64(layout->size / 3, EVICTOR_MIN));
+	model_init(&round.model, device_of(&round, c, store));
 	round.limit = options_of(c, layout->size).mem_limit;
 	round.model.mem_limit = round.limit != 0 ? round.limit : UINT64_MAX;
 	shared_init(&round.shared, seed, layout->shared_pages, layout->threads,
@@ -405,8 +441,11 @@ static void run_round(const struct configuration *c, const struct layout *layout
 	for (unsigned int i = 0; i < layout->threads; i++)
 		model_fini(&workers[i].view);
 	shared_fini(&round.shared);
+	report_backing(&round);
 	recover(&round, c, store);
 	model_fini(&round.model);
+	if (c->backing)
+		evictor_fini(&round.evictor);
 	if (store)
 		munmap(store, device_store_size(layout->size));
 	corpus_fini(&round.corpus);

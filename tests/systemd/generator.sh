@@ -55,6 +55,35 @@ head -n 1 "$dropin" | grep -q zcram-generator || fail "the drop-in does not say 
 line=$(grep RequiresMountsFor "$out/normal/zcram@zcram4.service.d/50-mount.conf")
 equal "a path in quotes" "$line" 'RequiresMountsFor="/srv/50%% \"a b\"\\c"'
 
+# what is written back to
+system <<-'EOF'
+	[zcram0]
+	writeback-device = /dev/disk/by-id/a-b
+	[zcram1]
+	writeback = /var/lib/my zcram/file
+	[zcram2]
+	writeback = nbds://host/export
+	[zcram3]
+	writeback = /file
+EOF
+sed -i 's/my zcram/my%zcram/' "$root/etc/zcram.conf"
+generate
+makes $swap/zcram@zcram{0,1,2,3}.service normal/zcram@zcram{0,1,2,3}.service.d/60-writeback.conf
+while read -r number line; do
+	grep -qxF "$line" "$out/normal/zcram@zcram$number.service.d/60-writeback.conf" ||
+		fail "the drop-in of zcram$number has no $line"
+done <<-'EOF'
+	0 BindsTo=dev-disk-by\x2did-a\x2db.device
+	0 After=dev-disk-by\x2did-a\x2db.device
+	0 DeviceAllow=/dev/disk/by-id/a-b rw
+	0 SourcePath=/etc/zcram.conf
+	1 RequiresMountsFor="/var/lib/my%%zcram"
+	1 ReadWritePaths="/var/lib/my%%zcram"
+	2 IPAddressDeny=
+	2 RestrictAddressFamilies=AF_INET AF_INET6
+	3 ReadWritePaths="/"
+EOF
+
 # not for this machine
 system <<-EOF
 	[zcram0]

@@ -14,6 +14,7 @@
 
 #include <cmocka.h>
 
+#include "common/unit.h"
 #include "daemon/dropin.h"
 
 #define UNITS "/run/systemd/system"
@@ -72,7 +73,7 @@ static void test_names(void **state)
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		char *unit = dropin_unit(cases[i].path, cases[i].suffix);
+		char *unit = unit_of_path(cases[i].path, cases[i].suffix);
 
 		assert_non_null(unit);
 		assert_string_equal(unit, cases[i].unit);

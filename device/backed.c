@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What is in the backing store, and that the slots say so. */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/os.h"
+#include "common/step.h"
+#include "device/store.h"
+#include "device/writeback-types.h"
+
+struct backing *writeback_backing(const struct writeback *w)
+{
+	return w->backing;
+}
+
+bool writeback_is_read_again(struct writeback *w, uint64_t page)
+{
+	uint32_t *recent = &w->recent[page % RECENT];
+	bool again = load_relaxed(recent) == (uint32_t)page + 1;
+
+	store_relaxed(recent, again ? 0 : (uint32_t)page + 1);
+	return again;
+}
+
+void writeback_free(struct device *d, uint64_t page, slot_word word)
+{
+	const struct backing_object object = slot_object(word, page);
+
+	if (d->writeback)
+		backing_free(d->writeback->backing, &object);
+}
+
+/* What the store asks. */
+
+/* Is the page, whose locked slot says WORD, what was copied when it said COOKIE? */
+static bool is_same(struct device *d, slot_word word, const struct backing_object *object,
+		    const void *payload, slot_word cookie)
+{
+	return slot_state(word) == SLOT_POOL && slot_len(word) == object->len &&
+	       slot_encoding(word) == object->encoding && slot_age(word) >= slot_age(cookie) &&
+	       memcmp(zs_payload(d->pool, slot_ref(word), object->len), payload, object->len) == 0;
+}
+
+/* Does WORD say that OBJECT is where it was before it was cleaned? */
+static bool is_at(slot_word word, const struct backing_object *object, backing_location from)
+{
+	struct backing_object old = *object;
+
+	old.location = from;
+	return word == slot_backed(&old);
+}
+
+static void count_written(struct writeback *w, const struct backing_object *object)
+{
+	counter_add(&w->counters.written_back, 1);
+	counter_add(&w->counters.written_back_payload, object->len);
+	w->done.pages++;
+	w->done.bytes += object->len;
+}
+
+static bool written(void *opaque, const struct backing_object *object, const void *payload,
+		    const struct backing_origin *origin, int error)
+{
+	struct device *d = opaque;
+	struct writeback *w = d->writeback;
+	slot_word *slot = &d->slots[object->owner], word, new = slot_backed(object);
+	bool leaves = origin->from == BACKING_NONE, ours;
+
+	if (error < 0)
+		return false;
+	word = slot_lock(slot, slot_parking(d, object->owner), &w->counters.slot_waits);
+	ours = leaves ? is_same(d, word, object, payload, origin->cookie)
+		      : is_at(word, object, origin->from);
+	if (ours)
+		page_account(&w->counters, new, 1);
+	slot_unlock(slot, slot_parking(d, object->owner), ours ? new : word);
+	if (!ours)
+		return false;
+	STEP("writeback: slot swapped");
+	page_account(&w->counters, word, -1);
+	if (!leaves) {
+		STEP("writeback: object moved");
+		return true;
+	}
+	zs_free(d->pool, slot_ref(word));
+	STEP("writeback: cell freed");
+	w->relieved += zs_cell_bytes(d->pool, object->len);
+	count_written(w, object);
+	return true;
+}
+
+static bool names(void *opaque, const struct backing_object *object)
+{
+	struct device *d = opaque;
+
+	/* It may be damaged. */
+	return object->owner < d->pages && leaf_ready(d, object->owner) &&
+	       slot_peek(&d->slots[object->owner]) == slot_backed(object);
+}
+
+/* Opening. */
+
+/* Slots may name what is in it from when the store says so. */
+static void note_uuid(struct device *d, const struct backing *backing)
+{
+	struct store_header *h = d->header;
+
+	if (!h)
+		return;
+	__atomic_store_n(&h->backed, 0, __ATOMIC_SEQ_CST);
+	STEP("backing: forgotten");
+	backing_get_uuid(backing, h->backing_uuid);
+	STEP("backing: uuid written");
+	__atomic_store_n(&h->backed, 1, __ATOMIC_SEQ_CST);
+	STEP("backing: known");
+}
+
+/* Whose slots say that they have something there, but what cannot be. */
+static void claim_all(struct device *d, struct backing *backing)
+{
+	for (uint64_t page = 0; page < d->pages; page++) {
+		struct backing_object object;
+		slot_word word;
+
+		if (!leaf_ready(d, page)) {
+			page |= SLOTS_PER_LEAF - 1;
+			continue;
+		}
+		word = slot_peek(&d->slots[page]);
+		object = slot_object(word, page);
+		if (!slot_is_backed(word) || backing_claim(backing, &object) == 0)
+			continue;
+		store_relaxed(&d->slots[page], SLOT_DAMAGED);
+		page_account(&d->streams[0].counters, word, -1);
+		page_account(&d->streams[0].counters, SLOT_DAMAGED, 1);
+		d->recovery.damaged++;
+	}
+}
+
+static int open_store(struct device *d, const struct backing_options *given,
+		      struct backing **ret_backing, char *why)
+{
+	struct backing_options options = *given;
+	struct device_stats stats;
+	int r;
+
+	device_get_stats(d, &stats);
+	options.ops.written = written;
+	options.ops.names = names;
+	options.ops.opaque = d;
+	options.recover = d->header && d->header->backed ? d->header->backing_uuid : NULL;
+	/* What is there is missed: another is not to be made in its place. */
+	if (stats.pages_backing > 0)
+		options.file_size = 0;
+	r = backing_open(&options, ret_backing, why);
+	if (r != -ESTALE || stats.pages_backing > 0)
+		return r;
+	options.recover = NULL;
+	return backing_open(&options, ret_backing, why);
+}
+
+static struct writeback *allocate(void)
+{
+	struct writeback *w = calloc(1, sizeof(*w));
+
+	if (!w)
+		return NULL;
+	/* Requests write to it. */
+	if (os_prefault(w, sizeof(*w)) < 0) {
+		free(w);
+		return NULL;
+	}
+	pthread_mutex_init(&w->lock, NULL);
+	return w;
+}
+
+int device_open_backing(struct device *d, const struct backing_options *options,
+			char ret_why[BACKING_WHY])
+{
+	struct writeback *w = allocate();
+	uint8_t uuid[16];
+	int r;
+
+	if (!w) {
+		strcpy(ret_why, "no memory");
+		return -ENOMEM;
+	}
+	r = open_store(d, options, &w->backing, ret_why);
+	if (r < 0) {
+		writeback_close(w);
+		return r;
+	}
+	backing_get_uuid(w->backing, uuid);
+	if (d->header && (!d->header->backed || memcmp(uuid, d->header->backing_uuid, 16) != 0))
+		note_uuid(d, w->backing);
+	claim_all(d, w->backing);
+	STEP("backing: claimed");
+	d->writeback = w;
+	return 0;
+}
+
+void writeback_close(struct writeback *w)
+{
+	if (!w)
+		return;
+	backing_close(w->backing);
+	pthread_mutex_destroy(&w->lock);
+	free(w);
+}
+
+/* What there is. */
+
+const struct counters *writeback_counters(const struct writeback *w)
+{
+	return w ? &w->counters : NULL;
+}
+
+bool device_get_backing(struct device *d, struct backing_stats *ret_stats)
+{
+	if (!d->writeback)
+		return false;
+	backing_get_stats(d->writeback->backing, ret_stats);
+	return true;
+}
+
+void writeback_get_stats(struct writeback *w, struct device_stats *ret)
+{
+	struct backing_stats s;
+
+	if (!w)
+		return;
+	backing_get_stats(w->backing, &s);
+	ret->backing_size = s.segments * s.segment_size;
+	ret->backing_free = s.free * s.segment_size;
+	ret->backing_live = s.live;
+	ret->backing_written = s.bytes_written;
+	ret->backing_write_errors = s.failed_writes;
+	ret->backing_moved = s.moved;
+	ret->backing_reads = s.reads;
+	ret->backing_read_bytes = s.bytes_read;
+	ret->backing_read_errors = s.failed_reads + s.damaged;
+}
+
+void writeback_quiesce(struct writeback *w)
+{
+	if (!w)
+		return;
+	pthread_mutex_lock(&w->lock);
+	backing_flush(w->backing);
+}
+
+void writeback_resume(struct writeback *w)
+{
+	if (w)
+		pthread_mutex_unlock(&w->lock);
+}
+
+int writeback_validate(struct writeback *w, uint64_t live, const char **ret_error)
+{
+	return w ? backing_validate(w->backing, live, ret_error) : 0;
+}

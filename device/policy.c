@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "device/policy.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <unistd.h>
+
+#include "common/os.h"
+#include "device/device-types.h"
+
+#define LOOK_MS 1000
+
+/* Tasks have waited for memory for 100 ms within two seconds, which who has no privilege may ask for too. */
+static const char pressure[] = "some 100000 2000000";
+
+/* -1: this kernel says nothing of it, or not to us. */
+static int pressure_open(void)
+{
+	int fd = open("/proc/pressure/memory", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+
+	if (fd >= 0 && write(fd, pressure, sizeof(pressure)) < 0) {
+		close(fd);
+		fd = -1;
+	}
+	return fd;
+}
+
+/* Has there been any since the last look? */
+static bool is_pressed(int fd)
+{
+	struct pollfd poll_on = {.fd = fd, .events = POLLPRI};
+
+	return fd >= 0 && poll(&poll_on, 1, 0) == 1 && poll_on.revents & POLLPRI &&
+	       !(poll_on.revents & POLLERR);
+}
+
+int policy_check(const struct device_policy *policy)
+{
+	return policy->at <= 100 && policy->age <= device_idle_max() ? 0 : -EINVAL;
+}
+
+uint64_t policy_turn(struct device *d, bool pressed)
+{
+	struct device_settings settings;
+	struct device_stats stats;
+	uint64_t at, most, bytes = 0;
+
+	device_get_settings(d, &settings);
+	if (settings.writeback.at == 0)
+		return 0;
+	device_get_stats(d, &stats);
+	at = settings.mem_limit / 100 * settings.writeback.at;
+	most = at - at / 16;
+	if (settings.mem_limit > 0 && stats.pool > at && stats.payload > most)
+		bytes = stats.payload - most;
+	if (pressed)
+		bytes = max_u64(bytes, stats.payload / 16);
+	return bytes == 0 ? 0
+			  : writeback_relieve(d, bytes, age_of_seconds(settings.writeback.age),
+					      settings.writeback.limit);
+}
+
+bool policy_is_stopping(const struct policy *p)
+{
+	return __atomic_load_n(&p->stop, __ATOMIC_SEQ_CST) != 0;
+}
+
+static void *policy_main(void *opaque)
+{
+	struct device *d = opaque;
+	int fd = pressure_open();
+
+	os_thread_name("zcram-policy");
+	os_thread_urgent(false);
+	while (!policy_is_stopping(&d->policy)) {
+		policy_turn(d, is_pressed(fd));
+		os_wait(&d->policy.stop, 0, LOOK_MS);
+	}
+	if (fd >= 0)
+		close(fd);
+	return NULL;
+}
+
+int policy_start(struct device *d)
+{
+	int r;
+
+	if (!d->writeback)
+		return 0;
+	__atomic_store_n(&d->policy.stop, 0, __ATOMIC_SEQ_CST);
+	r = pthread_create(&d->policy.thread, NULL, policy_main, d);
+	d->policy.running = r == 0;
+	return -r;
+}
+
+void policy_stop(struct device *d)
+{
+	if (!d->policy.running)
+		return;
+	__atomic_store_n(&d->policy.stop, 1, __ATOMIC_SEQ_CST);
+	os_wake(&d->policy.stop, true);
+	pthread_join(d->policy.thread, NULL);
+	d->policy.running = false;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * policy: writeback by itself.
+ *
+ * A thread looks once a second. When the pool takes more than so many percent of its limit, pages that are
+ * old enough are written until what is stored takes a sixteenth less than that; what is lost between
+ * comes free by compaction. When the kernel says that tasks have waited for memory (PSI), a sixteenth of
+ * what is stored is written, of pages as old.
+ *
+ * A store that is full or has failed, and a day's allowance that is spent, mean that nothing is written; it
+ * is looked again all the same. The thread is as urgent as the movers; whom it may hold up is who orders
+ * writeback by hand.
+ */
+#ifndef ZCRAM_DEVICE_POLICY_H
+#define ZCRAM_DEVICE_POLICY_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct device;
+
+/* Whose who starts and stops, but for stop. */
+struct policy {
+	pthread_t thread;
+	bool running;
+	uint32_t stop; /* futex; atomic */
+};
+
+struct device_policy;
+
+/* Can it be in force? -EINVAL. */
+int policy_check(const struct device_policy *policy);
+
+/* Start the thread, if there is a backing store; end it. -EAGAIN. */
+int policy_start(struct device *device);
+void policy_stop(struct device *device);
+
+bool policy_is_stopping(const struct policy *policy);
+
+/* One look. PRESSED: the kernel is short of memory. Returns the bytes of cells that came free. */
+uint64_t policy_turn(struct device *device, bool pressed);
+
+#endif

@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* From the pool to the backing store: which pages, by hand and by themselves. */
+#include <errno.h>
+#include <string.h>
+
+#include "common/os.h"
+#include "common/step.h"
+#include "device/writeback-types.h"
+
+/* Pages that are appended, and looked at, before the lock is given back and others are listened to. */
+#define STEP_PAGES 64
+#define STEP_LOOK  (UINT64_C(64) * SLOTS_PER_LEAF)
+
+/* Where an order has come to. */
+struct cursor {
+	const struct device_writeback *order;
+	unsigned int age; /* of pages that are old enough */
+	int oldest; /* the age of the oldest that are not, of those that were seen; -1: none */
+	unsigned int range;
+	uint64_t at, end;
+	uint64_t pages, bytes; /* appended; bytes of their cells */
+	uint64_t most;	       /* such bytes, when it is enough; 0: no bound */
+};
+
+static void cursor_enter(struct device *d, struct cursor *c)
+{
+	const struct device_writeback *order = c->order;
+	bool any = c->range < order->ranges_count;
+
+	c->at = any ? order->ranges[c->range].first : 0;
+	c->end = any ? min_u64(order->ranges[c->range].last, d->pages - 1) + 1 : d->pages;
+}
+
+/* False: there is nothing more. */
+static bool cursor_advance(struct device *d, struct cursor *c)
+{
+	while (c->at >= c->end) {
+		if (++c->range >= c->order->ranges_count)
+			return false;
+		cursor_enter(d, c);
+	}
+	return true;
+}
+
+static bool is_of_type(const struct device_writeback *order, slot_word word)
+{
+	bool huge = codec_encoding_id(slot_encoding(word)) == CODEC_RAW;
+	bool idle = slot_age(word) == AGE_MAX;
+
+	switch (order->type) {
+	case DEVICE_WRITEBACK_IDLE:
+		return idle;
+	case DEVICE_WRITEBACK_HUGE:
+		return huge;
+	case DEVICE_WRITEBACK_HUGE_IDLE:
+		return huge && idle;
+	case DEVICE_WRITEBACK_INCOMPRESSIBLE:
+		return huge && slot_tried(word);
+	case DEVICE_WRITEBACK_ALL:
+		break;
+	}
+	return true;
+}
+
+static bool is_wanted(struct cursor *c, slot_word word)
+{
+	int age = (int)slot_age(word);
+
+	if (slot_state(word) != SLOT_POOL || word & SLOT_LOCK ||
+	    slot_len(word) < c->order->threshold || !is_of_type(c->order, word))
+		return false;
+	if (age < (int)c->age && age > c->oldest)
+		c->oldest = age;
+	return age >= (int)c->age;
+}
+
+/* Copy the payload, if the page is what it was: as long as it says the same with nobody at it, it
+ * does not matter what happened between. */
+static bool copy_out(struct device *d, uint64_t page, slot_word chosen)
+{
+	slot_word *slot = &d->slots[page], word;
+	bool same;
+
+	if (!slot_trylock(slot, &word))
+		return false;
+	same = word == chosen;
+	if (same)
+		memcpy(d->writeback->payload, zs_payload(d->pool, slot_ref(word), slot_len(word)),
+		       slot_len(word));
+	slot_unlock(slot, slot_parking(d, page), word);
+	return same;
+}
+
+/* -ENOSPC: there is none to be made. What cannot be cleaned is not tried again. */
+static int make_room(struct backing *backing)
+{
+	int r = backing_clean(backing);
+
+	if (r == -EAGAIN)
+		return -ENOSPC;
+	return r == -EIO ? 0 : r;
+}
+
+/* Write a page, or leave it alone if it is in use. */
+static int append(struct device *d, uint64_t page, slot_word word)
+{
+	struct writeback *w = d->writeback;
+	int r;
+
+	if (!copy_out(d, page, word))
+		return 0;
+	for (;;) {
+		r = backing_append(w->backing, (uint32_t)page, slot_encoding(word), w->payload,
+				   slot_len(word), word, NULL);
+		if (r == -ENOSPC)
+			r = make_room(w->backing);
+		else if (r == -EALREADY)
+			r = backing_flush(w->backing);
+		else
+			break;
+		if (r < 0)
+			return r;
+	}
+	STEP("writeback: appended");
+	return r;
+}
+
+static bool is_enough(const struct cursor *c)
+{
+	return (c->order->max_pages > 0 && c->pages >= c->order->max_pages) ||
+	       (c->most > 0 && c->bytes >= c->most);
+}
+
+/* Some pages. 1: there is more to do. */
+static int write_some(struct device *d, struct cursor *c)
+{
+	struct writeback *w = d->writeback;
+	uint64_t before = c->pages, look = STEP_LOOK;
+
+	for (; look > 0 && c->pages - before < STEP_PAGES; c->at++, look--) {
+		slot_word word;
+		int r;
+
+		if (is_enough(c) || !cursor_advance(d, c))
+			return 0;
+		if (!leaf_ready(d, c->at)) {
+			c->at |= SLOTS_PER_LEAF - 1;
+			continue;
+		}
+		word = load_relaxed(&d->slots[c->at]);
+		if (!is_wanted(c, word))
+			continue;
+		r = append(d, c->at, word);
+		if (r < 0)
+			return r;
+		c->pages++;
+		c->bytes += zs_cell_bytes(d->pool, slot_len(word));
+	}
+	backing_reap(w->backing);
+	return 1;
+}
+
+static int write_all(struct device *d, const struct device_writeback *order)
+{
+	struct writeback *w = d->writeback;
+	struct cursor cursor = {.order = order};
+	int r = 1, flushed;
+
+	cursor_enter(d, &cursor);
+	while (r > 0 && !background_is_canceled(&d->background)) {
+		pthread_mutex_lock(&w->lock);
+		r = write_some(d, &cursor);
+		pthread_mutex_unlock(&w->lock);
+	}
+	pthread_mutex_lock(&w->lock);
+	flushed = backing_flush(w->backing);
+	pthread_mutex_unlock(&w->lock);
+	if (r > 0)
+		r = -ECANCELED;
+	return flushed < 0 && r >= 0 ? flushed : r;
+}
+
+/* A hunt: by itself, for so many bytes. */
+
+#define DAY_NS (UINT64_C(24) * 3600 * 1000000000)
+
+/* Bytes that may still be written today, if LIMIT may be a day; 0: no limit. A day begins when one is over. */
+static uint64_t allowance(struct writeback *w, uint64_t limit)
+{
+	uint64_t now = os_now();
+	struct backing_stats s;
+
+	if (limit == 0)
+		return UINT64_MAX;
+	backing_get_stats(w->backing, &s);
+	if (w->day == 0 || now - w->day >= DAY_NS) {
+		w->day = now;
+		w->day_written = s.bytes_written;
+	}
+	return limit - min_u64(limit, s.bytes_written - w->day_written);
+}
+
+/* Go round once, from where the last hunt ended, or until it is enough. 1: it was ended. */
+static int hunt_round(struct device *d, struct cursor *c)
+{
+	struct writeback *w = d->writeback;
+	int r = 1;
+
+	c->range = 0;
+	c->oldest = -1;
+	cursor_enter(d, c);
+	while (r > 0 && !background_is_canceled(&d->background) &&
+	       !policy_is_stopping(&d->policy)) {
+		pthread_mutex_lock(&w->lock);
+		r = write_some(d, c);
+		pthread_mutex_unlock(&w->lock);
+	}
+	return r;
+}
+
+/* Incompressible pages first, then the oldest, then those that are less old, down to the age of LEAST. */
+static void hunt(struct device *d, struct cursor *c, unsigned int least)
+{
+	struct device_writeback order = *c->order;
+	int r;
+
+	c->order = &order;
+	order.type = DEVICE_WRITEBACK_HUGE;
+	c->age = least;
+	r = hunt_round(d, c);
+	order.type = DEVICE_WRITEBACK_ALL;
+	c->oldest = AGE_MAX;
+	while (r == 0 && !is_enough(c) && c->oldest >= (int)least) {
+		c->age = (unsigned int)c->oldest;
+		r = hunt_round(d, c);
+	}
+}
+
+uint64_t writeback_relieve(struct device *d, uint64_t bytes, unsigned int least, uint64_t limit)
+{
+	struct writeback *w = d->writeback;
+	struct device_writeback order = {.ranges_count = 2};
+	struct cursor cursor = {.order = &order};
+	uint64_t before;
+
+	if (!w)
+		return 0;
+	pthread_mutex_lock(&w->lock);
+	bytes = min_u64(bytes, allowance(w, limit));
+	before = w->relieved;
+	order.ranges[0] = (struct device_range){w->hunt, d->pages - 1};
+	order.ranges[1] = (struct device_range){0, w->hunt > 0 ? w->hunt - 1 : 0};
+	pthread_mutex_unlock(&w->lock);
+	cursor.most = bytes;
+	if (bytes > 0)
+		hunt(d, &cursor, least);
+	pthread_mutex_lock(&w->lock);
+	if (cursor.pages > 0)
+		backing_flush(w->backing);
+	w->hunt = cursor.at < d->pages ? cursor.at : 0;
+	before = w->relieved - before;
+	pthread_mutex_unlock(&w->lock);
+	return before;
+}
+
+int device_writeback(struct device *d, const struct device_writeback *order,
+		     struct device_written_back *ret)
+{
+	struct writeback *w = d->writeback;
+	uint32_t none = 0;
+	int r;
+
+	*ret = (struct device_written_back){0};
+	if (!w)
+		return -ENOENT;
+	for (unsigned int i = 0; i < order->ranges_count; i++)
+		if (order->ranges[i].first > order->ranges[i].last ||
+		    order->ranges[i].first >= d->pages)
+			return -EINVAL;
+	if (!__atomic_compare_exchange_n(&w->ordered, &none, 1, false, __ATOMIC_SEQ_CST,
+					 __ATOMIC_SEQ_CST))
+		return -EBUSY;
+	pthread_mutex_lock(&w->lock);
+	w->done = (struct device_written_back){0};
+	/* Whoever orders it has seen to the store. */
+	backing_retry(w->backing);
+	pthread_mutex_unlock(&w->lock);
+	r = write_all(d, order);
+	*ret = w->done;
+	__atomic_store_n(&w->ordered, 0, __ATOMIC_SEQ_CST);
+	return r;
+}

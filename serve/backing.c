@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "serve/backing.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "serve/lock.h"
+#include "serve/say.h"
+
+int backing_check(const struct params *params, struct device *device)
+{
+	struct device_stats stats;
+
+	device_get_stats(device, &stats);
+	if (params->writeback != NULL || stats.pages_backing == 0)
+		return 0;
+	say_error("writeback: missing: %" PRIu64 " pages of pool=%s are in a backing store: give "
+		  "the writeback= that they were written to",
+		  stats.pages_backing, params->pool);
+	return -1;
+}
+
+/* The mark and the policy are inherited from who creates them. */
+static void begin_thread(void *opaque)
+{
+	lock_touch_stack();
+}
+
+/* Whose it is: another host's, or another device's, is not taken for ours. */
+static void make_name(const struct params *params, char name[BACKING_NAME])
+{
+	char host[BACKING_NAME / 2] = "";
+
+	gethostname(host, sizeof(host) - 1);
+	snprintf(name, BACKING_NAME, "%s:%.30s", host, params->name ? params->name : "");
+}
+
+static void report(const struct params *params, struct device *device, uint64_t damaged)
+{
+	struct device_recovery found;
+	struct backing_stats s;
+
+	device_get_recovery(device, &found);
+	device_get_backing(device, &s);
+	say_debug("writeback=%s: %" PRIu64 " bytes, %" PRIu64 " in use, %s, %s", params->writeback,
+		  s.segments * s.segment_size, (s.segments - s.free) * s.segment_size,
+		  s.direct ? "direct" : "not direct", s.io_uring ? "io_uring" : "no io_uring");
+	if (found.damaged > damaged)
+		say_error("writeback=%s: %" PRIu64 " pages that were written there cannot be: "
+			  "reads of them fail until they are written or trimmed",
+			  params->writeback, found.damaged - damaged);
+}
+
+int backing_start(const struct params *params, struct device *device)
+{
+	char name[BACKING_NAME], why[BACKING_WHY] = "";
+	struct backing_options options = {
+		.where = params->writeback,
+		.name = name,
+		.file_size = params->writeback_size,
+		.ops.begin_thread = begin_thread,
+	};
+	struct device_recovery found;
+	int r;
+
+	if (params->writeback == NULL)
+		return 0;
+	make_name(params, name);
+	device_get_recovery(device, &found);
+	r = device_open_backing(device, &options, why);
+	if (r == 0) {
+		report(params, device, found.damaged);
+		return 0;
+	}
+	say_error("writeback=%s: %s%s", params->writeback, why,
+		  r == -ENOENT && params->writeback_size == 0
+			  ? ": give writeback-size= too for a file to be made"
+			  : "");
+	return -1;
+}
