@@ -123,6 +123,7 @@ struct backing_options {
 	unsigned int patience;	/* ms that a request waits for an export; 0: 30 s */
 	bool overwrite;		/* whatever stands there */
 	const uint8_t *recover; /* the UUID of the store that the slots are about; NULL: anew */
+	struct backing *ahead;	/* of backing_expect(), with the same options; or NULL */
 	enum backing_engine engine;
 	struct backing_ops ops;
 };
@@ -143,6 +144,16 @@ struct backing_options {
  */
 int backing_open(const struct backing_options *options, struct backing **ret_backing,
 		 char ret_why[BACKING_WHY]);
+
+/*
+ * Could it be opened? And have its memory, which backing_open() takes then (options->ahead), also if it
+ * fails. With RECOVER the store may be in use by another process: it is not asked for, but looked
+ * at; of an export nothing is to be seen from outside, and all is well. Anew nobody may have it: it is
+ * opened and closed, but no header is written. For backing_close(), and nothing else, if it is not
+ * opened. Errors as above; also -ENOENT.
+ */
+int backing_expect(const struct backing_options *options, struct backing **ret_backing,
+		   char ret_why[BACKING_WHY]);
 
 /*
  * Waits for what is being written, and calls nothing: backing_flush() first, if slots are to have
@@ -181,6 +192,9 @@ int backing_flush(struct backing *backing);
 
 /* Is there a segment worth cleaning: half dead, or when the store is nearly full, an eighth? */
 bool backing_wants_cleaning(struct backing *backing);
+
+/* Is there room for another object, or can any be made? Any thread. */
+bool backing_has_room(struct backing *backing);
 
 /*
  * Append the live objects of the deadest segment again, if that is worth it. What it frees is free

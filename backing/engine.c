@@ -50,6 +50,11 @@ int engine_open(const struct engine_options *options, struct engine **ret_engine
 				      : engine_open_file(options, ret_engine, ret_why);
 }
 
+int engine_look(const char *where, void *header, uint64_t *ret_size, char *why)
+{
+	return is_uri(where) ? 0 : engine_look_at_file(where, header, ret_size, why);
+}
+
 bool engine_advance(const struct engine *engine, struct engine_io *io, int64_t result,
 		    int *ret_error)
 {

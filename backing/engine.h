@@ -74,6 +74,14 @@ struct engine_options {
 /* The engine for options->where. Blocks, allocates. Errors as backing_open(). */
 int engine_open(const struct engine_options *options, struct engine **ret_engine, char *ret_why);
 
+/*
+ * Without having it: the first ENGINE_BLOCK_MAX bytes of what is at WHERE into HEADER, which is aligned to
+ * as many, and how large it is. 1; 0: it is an export, of which nothing can be seen; or as backing_open().
+ * Blocks.
+ */
+int engine_look(const char *where, void *header, uint64_t *ret_size, char *ret_why);
+int engine_look_at_file(const char *path, void *header, uint64_t *ret_size, char *ret_why);
+
 int engine_open_file(const struct engine_options *options, struct engine **ret_engine,
 		     char *ret_why);
 int engine_open_remote(const struct engine_options *options, struct engine **ret_engine,

@@ -21,7 +21,7 @@ static bool is_ours(const struct header *h)
 	return memcmp(h->magic, magic, sizeof(magic)) == 0 && h->checksum == checksum(h);
 }
 
-static int check_recovered(const struct backing *b, const uint8_t uuid[16], char *why)
+int header_check_recovered(const struct backing *b, const uint8_t uuid[16], char *why)
 {
 	const struct header *h = b->header;
 
@@ -74,21 +74,43 @@ static int make(struct backing *b, const char *name, char *why)
 	return r < 0 ? engine_why(why, r, "cannot be written: %s", strerror(-r)) : 0;
 }
 
-int header_open(struct backing *b, const struct backing_options *options, char *why)
+static int read_header(struct backing *b, char *why)
 {
-	const char *name = options->name ? options->name : "";
 	int r = engine_do(b->engine, ENGINE_READ, b->header, ENGINE_BLOCK_MAX, 0);
 
-	if (r < 0)
-		return engine_why(why, r, "cannot be read: %s", strerror(-r));
-	if (options->recover) {
-		r = check_recovered(b, options->recover, why);
-	} else {
-		if (!options->overwrite)
-			r = check_foreign(b, name, why);
-		if (r == 0)
-			r = make(b, name, why);
-	}
+	return r < 0 ? engine_why(why, r, "cannot be read: %s", strerror(-r)) : 0;
+}
+
+static const char *name_of(const struct backing_options *options)
+{
+	return options->name ? options->name : "";
+}
+
+int header_check_new(struct backing *b, const struct backing_options *options, char *why)
+{
+	int r = read_header(b, why);
+
+	return r < 0 || options->overwrite ? r : check_foreign(b, name_of(options), why);
+}
+
+static int recover(struct backing *b, const uint8_t uuid[16], char *why)
+{
+	int r = read_header(b, why);
+
+	return r < 0 ? r : header_check_recovered(b, uuid, why);
+}
+
+static int begin_anew(struct backing *b, const struct backing_options *options, char *why)
+{
+	int r = header_check_new(b, options, why);
+
+	return r < 0 ? r : make(b, name_of(options), why);
+}
+
+int header_open(struct backing *b, const struct backing_options *options, char *why)
+{
+	int r = options->recover ? recover(b, options->recover, why) : begin_anew(b, options, why);
+
 	if (r < 0)
 		return r;
 	memcpy(&b->key, b->header->uuid, sizeof(b->key));

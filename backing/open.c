@@ -115,16 +115,28 @@ static int open_engine(struct backing *b, const struct backing_options *o, char 
 	return 0;
 }
 
-static int have_segments(struct backing *b, char *why)
+/* SIZE: of the store. */
+static int count_segments(struct backing *b, uint64_t size, char *why)
 {
 	uint64_t most = (RECORD_UNIT << RECORD_OFFSET_BITS) / b->segment_size;
-	uint64_t n = min_u64(b->engine->size / b->segment_size, most);
-	uint64_t words = (n + 63) / 64;
+	uint64_t n = min_u64(size / b->segment_size, most);
 
 	if (n < 1 + SEGMENTS_MIN)
 		return engine_why(why, -EINVAL, "too small: %u segments of %u bytes are needed",
 				  1 + SEGMENTS_MIN, b->segment_size);
 	b->nr_segments = (uint32_t)n;
+	return 0;
+}
+
+static int have_segments(struct backing *b, char *why)
+{
+	uint64_t n, words;
+	int r = count_segments(b, b->engine->size, why);
+
+	if (r < 0)
+		return r;
+	n = b->nr_segments;
+	words = (n + 63) / 64;
 	b->segments = calloc(n, sizeof(*b->segments));
 	b->free_map = calloc(words, sizeof(*b->free_map));
 	if (!b->segments || !b->free_map ||
@@ -138,23 +150,26 @@ static int have_segments(struct backing *b, char *why)
 	return 0;
 }
 
-int backing_open(const struct backing_options *given, struct backing **ret_backing,
-		 char why[BACKING_WHY])
+static int begin(struct backing_options *options, struct backing **ret_backing, char *why)
 {
-	struct backing_options options = *given;
 	struct backing *b;
-	int r = check(&options, why);
+	int r = check(options, why);
 
-	if (r < 0)
+	if (r < 0) {
+		backing_close(options->ahead);
 		return r;
-	b = allocate(&options);
+	}
+	b = options->ahead ? options->ahead : allocate(options);
 	if (!b)
 		return engine_why(why, -ENOMEM, "no memory");
-	r = open_engine(b, &options, why);
-	if (r == 0)
-		r = have_segments(b, why);
-	if (r == 0)
-		r = header_open(b, &options, why);
+	b->options = *options;
+	*ret_backing = b;
+	return 0;
+}
+
+/* The outcome of what may have failed. */
+static int end(struct backing *b, int r, struct backing **ret_backing)
+{
 	if (r < 0) {
 		backing_close(b);
 		return r;
@@ -162,8 +177,67 @@ int backing_open(const struct backing_options *given, struct backing **ret_backi
 	/* They were borrowed. */
 	b->options.where = b->options.name = NULL;
 	b->options.recover = NULL;
+	b->options.ahead = NULL;
 	*ret_backing = b;
 	return 0;
+}
+
+int backing_open(const struct backing_options *given, struct backing **ret_backing,
+		 char why[BACKING_WHY])
+{
+	struct backing_options options = *given;
+	struct backing *b;
+	int r = begin(&options, &b, why);
+
+	if (r < 0)
+		return r;
+	r = open_engine(b, &options, why);
+	if (r == 0)
+		r = have_segments(b, why);
+	if (r == 0)
+		r = header_open(b, &options, why);
+	return end(b, r, ret_backing);
+}
+
+/* Another process has it, if it is what we expect. */
+static int look(struct backing *b, const struct backing_options *options, char *why)
+{
+	uint64_t size;
+	int r = engine_look(options->where, b->header, &size, why);
+
+	if (r <= 0)
+		return r;
+	r = count_segments(b, size, why);
+	return r < 0 ? r : header_check_recovered(b, options->recover, why);
+}
+
+/* Nobody has it. */
+static int try_new(struct backing *b, const struct backing_options *options, char *why)
+{
+	int r = open_engine(b, options, why);
+
+	if (r == 0)
+		r = count_segments(b, b->engine->size, why);
+	if (r == 0)
+		r = header_check_new(b, options, why);
+	engine_close(b->engine);
+	b->engine = NULL;
+	return r;
+}
+
+int backing_expect(const struct backing_options *given, struct backing **ret_backing,
+		   char why[BACKING_WHY])
+{
+	struct backing_options options = *given;
+	struct backing *b;
+	int r;
+
+	options.ahead = NULL;
+	r = begin(&options, &b, why);
+	if (r < 0)
+		return r;
+	r = options.recover ? look(b, &options, why) : try_new(b, &options, why);
+	return end(b, r, ret_backing);
 }
 
 static bool is_writing(const struct batch *batch)

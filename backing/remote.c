@@ -25,6 +25,7 @@
 #include "backing/engine.h"
 #include "backing/list.h"
 #include "common/os.h"
+#include "common/threads.h"
 #include "common/util.h"
 
 #define NS_PER_MS	 UINT64_C(1000000)
@@ -507,7 +508,7 @@ int engine_open_remote(const struct engine_options *options, struct engine **ret
 	else
 		r = connect_first(e, why);
 	if (r == 0) {
-		r = -pthread_create(&e->thread, NULL, remote_thread, e);
+		r = thread_begin(&e->thread, remote_thread, e);
 		if (r < 0)
 			engine_why(why, r, "no thread: %s", strerror(-r));
 	}

@@ -173,6 +173,11 @@ bool backing_wants_cleaning(struct backing *b)
 	return find_deadest(b) > 0;
 }
 
+bool backing_has_room(struct backing *b)
+{
+	return load_relaxed(&b->nr_free) > SEGMENTS_RESERVED || find_deadest(b) > 0;
+}
+
 bool segment_pick_deadest(struct backing *b, uint32_t *ret_segment)
 {
 	for (;;) {

@@ -149,6 +149,12 @@ static inline uint32_t segment_of(const struct backing *b, backing_location loca
 /* Look at what stands in the store, and recognise it or write a new header. Blocks. */
 int header_open(struct backing *backing, const struct backing_options *options, char *why);
 
+/* Is the header in memory that of the store with this UUID, and large enough? -ESTALE. */
+int header_check_recovered(const struct backing *backing, const uint8_t uuid[16], char *why);
+
+/* Look whether a new header may be written. -EEXIST, -EBUSY. Blocks. */
+int header_check_new(struct backing *backing, const struct backing_options *options, char *why);
+
 /* probe.c */
 
 /* Is there a file system, partition table, swap area or the like? -EEXIST: and WHY says which.

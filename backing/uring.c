@@ -15,6 +15,7 @@
 
 #include "backing/engine.h"
 #include "common/os.h"
+#include "common/threads.h"
 #include "common/util.h"
 
 struct uring_engine {
@@ -150,7 +151,7 @@ int engine_new_uring(const struct engine_options *options, int fd, struct engine
 	e->fixed_file = io_uring_register_files(&e->ring, &fd, 1) == 0;
 	e->fixed_buffers = io_uring_register_buffers(&e->ring, &all, 1) == 0;
 	pthread_mutex_init(&e->lock, NULL);
-	r = -pthread_create(&e->reaper, NULL, reap, e);
+	r = thread_begin(&e->reaper, reap, e);
 	if (r < 0) {
 		pthread_mutex_destroy(&e->lock);
 		io_uring_queue_exit(&e->ring);

@@ -53,8 +53,8 @@ static int null_flush(void *opaque)
 	return 0;
 }
 
-static const struct nbd_ops null_ops = {null_read, null_write, null_drop,
-					null_drop, null_flush, NULL};
+static const struct nbd_ops null_ops = {null_read,  null_write, null_drop, null_drop,
+					null_flush, NULL,	NULL};
 
 /* Over an array. */
 
@@ -76,8 +76,8 @@ static int memory_zero(void *opaque, uint64_t offset, uint32_t count)
 	return 0;
 }
 
-static const struct nbd_ops memory_ops = {memory_read, memory_write, memory_zero,
-					  memory_zero, null_flush,   NULL};
+static const struct nbd_ops memory_ops = {memory_read, memory_write, memory_zero, memory_zero,
+					  null_flush,  NULL,	     NULL};
 
 /* Over the device. */
 
@@ -101,8 +101,8 @@ static int engine_zero(void *opaque, uint64_t offset, uint32_t count)
 	return device_zero(opaque, offset, count);
 }
 
-static const struct nbd_ops engine_ops = {engine_read, engine_write, engine_trim,
-					  engine_zero, null_flush,   NULL};
+static const struct nbd_ops engine_ops = {engine_read, engine_write, engine_trim, engine_zero,
+					  null_flush,  NULL,	     NULL};
 
 static struct device *engine_new(const char *algorithm, uint64_t size)
 {

@@ -102,7 +102,7 @@ struct conf_device {
 	unsigned int recompress_cpu; /* percent of one CPU */
 	const char *writeback;	     /* an absolute path, or an URI of NBD; NULL: none */
 	uint64_t writeback_size;     /* bytes of the file; 0: as it is */
-	unsigned int writeback_at;   /* percent of mem_limit; 0: never */
+	unsigned int writeback_at;   /* percent of mem_limit; 0: only at it */
 	uint64_t writeback_age;	     /* seconds */
 	uint64_t writeback_limit;    /* bytes within 24 hours; 0: no limit */
 	uint64_t reserve;	     /* bytes, or CONF_RESERVE_AUTO */

@@ -83,7 +83,7 @@ int conf_parse_writeback(const char *text, bool *ret_remote, const char **ret_wh
 #define CONF_DEFAULT_WRITEBACK_AT  90
 #define CONF_DEFAULT_WRITEBACK_AGE UINT64_C(900)
 
-/* A share of the limit, 1 to 100 percent, without a sign; 0: never. */
+/* A share of the limit, 1 to 100 percent, without a sign; 0: only at it. */
 int conf_parse_writeback_at(const char *text, unsigned int *ret_percent, const char **ret_why);
 
 #define CONF_WRITEBACK_MIN (UINT64_C(5) << 20) /* bytes of a file: the header, and four segments */

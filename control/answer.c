@@ -202,8 +202,9 @@ static struct json_object *answer_map(struct device *device, unsigned int cells)
 static void describe(const struct device_block *block, char text[3])
 {
 	static const char states[DEVICE_BLOCK_STATES] = {
-		[DEVICE_BLOCK_EMPTY] = '.', [DEVICE_BLOCK_SAME] = 's',	  [DEVICE_BLOCK_POOL] = 'p',
-		[DEVICE_BLOCK_RAW] = 'h',   [DEVICE_BLOCK_DAMAGED] = 'd',
+		[DEVICE_BLOCK_EMPTY] = '.',  [DEVICE_BLOCK_SAME] = 's',
+		[DEVICE_BLOCK_POOL] = 'p',   [DEVICE_BLOCK_RAW] = 'h',
+		[DEVICE_BLOCK_BACKED] = 'w', [DEVICE_BLOCK_DAMAGED] = 'd',
 	};
 	static const char marks[DEVICE_BLOCK_MARKS] = {
 		[DEVICE_BLOCK_UNTRIED] = '.',

@@ -27,8 +27,8 @@
  *	blocks   arguments {"from":N}: what the pages from N on are: {"from":M,"blocks":"p.0h.f...s.."}:
  *	         three characters for each of the next pages from M on, which is N, or further where
  *	         nothing was ever in use: "s" of one word, "p" in the pool, "h" the same, stored as it is,
- *	         "d" damaged, "." nothing; "r" compressed again, "n" tried, and not made smaller; its
- *	         class of ages, in hexadecimal; or "." where there is none of these. As many as the
+ *	         "w" in the backing store, "d" damaged, "." nothing; "r" compressed again, "n" tried, and
+ *	         not made smaller; its class of ages, in hexadecimal; or "." where there is none of these. As many as the
  *	         server likes; at the end of the device M is its pages, and the text is empty
  *	compact  {"before":{"pool":N},"after":{"pool":N}}, when it is done. EBUSY: this or another
  *	         that takes long is under way

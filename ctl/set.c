@@ -26,8 +26,8 @@ static void key_help(FILE *out)
 	      "  writeback-at, writeback-age, writeback-limit\n"
 	      "             the percent of mem-limit from which on pages are written to the "
 	      "backing\n"
-	      "             store, 0: never; how old they have to be, such as 15m; how much in 24\n"
-	      "             hours, 0: no limit\n"
+	      "             store, 0: only at it; how old they have to be, such as 15m; how much\n"
+	      "             in 24 hours, 0: no limit\n"
 	      "  mem-limit  memory for stored pages at most; 0: no limit\n",
 	      out);
 }

@@ -16,48 +16,53 @@
 /* In place of a statistic: what the pages with content would take, uncompressed. */
 #define DATA "data"
 
-/* A file of one line: the statistic that stands in each column. One that a server lacks is 0. */
+/*
+ * A file of one line: the statistic that stands in each column, in units of so many bytes, or whatever it
+ * counts. One that a server lacks is 0.
+ */
 static const struct stat_file {
 	const char *name;
+	uint64_t unit;
 	const char *columns[COLUMNS_MAX + 1];
 } stat_files[] = {
 	/* orig_data_size, compr_data_size, mem_used_total, mem_limit, mem_used_max, same_pages,
 	   pages_compacted, huge_pages, huge_pages_since */
 	{"mm_stat",
+	 1,
 	 {DATA, "payload", "pool", "mem_limit", "pool_max", "pages_same", "pages_compacted",
 	  "pages_raw", "pages_raw_since"}},
 	/* The third is 0 in kernels since 6.4, which see no such requests any more. */
-	{"io_stat", {"failed_reads", "failed_writes", "invalid_io", "notify_free"}},
-	/* In units of 4 KiB. */
-	{"bd_stat", {"bd_count", "bd_reads", "bd_writes"}},
+	{"io_stat", 1, {"failed_reads", "failed_writes", "invalid_io", "notify_free"}},
+	/* bd_count, bd_reads, bd_writes. zram has a block for each page; here pages share them. */
+	{"bd_stat", 4096, {"backing_live", "backing_read_bytes", "backing_written"}},
 };
 
 #define BLOCK_STATE "block_state"
 
-/* The columns of the file; NULL: it is none of one line. */
-static const char *const *find_columns(const char *name)
+/* NULL: it is none of one line. */
+static const struct stat_file *find_stat_file(const char *name)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(stat_files); i++)
 		if (strcmp(stat_files[i].name, name) == 0)
-			return stat_files[i].columns;
+			return &stat_files[i];
 	return NULL;
 }
 
 bool ctl_zram_is_file(const char *name)
 {
-	return strcmp(name, BLOCK_STATE) == 0 || find_columns(name) != NULL;
+	return strcmp(name, BLOCK_STATE) == 0 || find_stat_file(name) != NULL;
 }
 
 void ctl_zram_print_stat(FILE *out, const char *name, const struct json_object *stat)
 {
-	const char *const *columns = find_columns(name);
+	const struct stat_file *file = find_stat_file(name);
 
-	for (size_t i = 0; columns && columns[i]; i++) {
-		uint64_t number = strcmp(columns[i], DATA) == 0
-					  ? ctl_stat_data(stat)
-					  : ctl_stat_counter(stat, columns[i]);
+	for (size_t i = 0; file && file->columns[i]; i++) {
+		const char *column = file->columns[i];
+		uint64_t number = strcmp(column, DATA) == 0 ? ctl_stat_data(stat)
+							    : ctl_stat_counter(stat, column);
 
-		fprintf(out, "%s%8" PRIu64, i > 0 ? " " : "", number);
+		fprintf(out, "%s%8" PRIu64, i > 0 ? " " : "", div_round_up(number, file->unit));
 	}
 	fputc('\n', out);
 }

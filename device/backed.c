@@ -51,10 +51,12 @@ static bool is_at(slot_word word, const struct backing_object *object, backing_l
 	return word == slot_backed(&old);
 }
 
-static void count_written(struct writeback *w, const struct backing_object *object)
+static void count_written(struct writeback *w, const struct backing_object *object, uint64_t cookie)
 {
 	counter_add(&w->counters.written_back, 1);
 	counter_add(&w->counters.written_back_payload, object->len);
+	if (!(cookie & COOKIE_ORDERED))
+		return;
 	w->done.pages++;
 	w->done.bytes += object->len;
 }
@@ -86,7 +88,7 @@ static bool written(void *opaque, const struct backing_object *object, const voi
 	zs_free(d->pool, slot_ref(word));
 	STEP("writeback: cell freed");
 	w->relieved += zs_cell_bytes(d->pool, object->len);
-	count_written(w, object);
+	count_written(w, object, origin->cookie);
 	return true;
 }
 
@@ -138,26 +140,40 @@ static void claim_all(struct device *d, struct backing *backing)
 	}
 }
 
-static int open_store(struct device *d, const struct backing_options *given,
-		      struct backing **ret_backing, char *why)
+/* What is not the caller's to say. BACKED: there are pages in the store. */
+static struct backing_options complete(struct device *d, const struct backing_options *given,
+				       bool backed)
 {
 	struct backing_options options = *given;
-	struct device_stats stats;
-	int r;
 
-	device_get_stats(d, &stats);
 	options.ops.written = written;
 	options.ops.names = names;
 	options.ops.opaque = d;
 	options.recover = d->header && d->header->backed ? d->header->backing_uuid : NULL;
 	/* What is there is missed: another is not to be made in its place. */
-	if (stats.pages_backing > 0)
+	if (backed)
 		options.file_size = 0;
-	r = backing_open(&options, ret_backing, why);
+	return options;
+}
+
+/* W->backing: what was made of it ahead, and in the end the store; or NULL. */
+static int open_store(struct device *d, const struct backing_options *given, struct writeback *w,
+		      char *why)
+{
+	struct backing_options options;
+	struct device_stats stats;
+	int r;
+
+	device_get_stats(d, &stats);
+	options = complete(d, given, stats.pages_backing > 0);
+	options.ahead = w->backing;
+	w->backing = NULL;
+	r = backing_open(&options, &w->backing, why);
 	if (r != -ESTALE || stats.pages_backing > 0)
 		return r;
+	options.ahead = NULL;
 	options.recover = NULL;
-	return backing_open(&options, ret_backing, why);
+	return backing_open(&options, &w->backing, why);
 }
 
 static struct writeback *allocate(void)
@@ -178,15 +194,16 @@ static struct writeback *allocate(void)
 int device_open_backing(struct device *d, const struct backing_options *options,
 			char ret_why[BACKING_WHY])
 {
-	struct writeback *w = allocate();
+	struct writeback *w = d->writeback_ahead ? d->writeback_ahead : allocate();
 	uint8_t uuid[16];
 	int r;
 
+	d->writeback_ahead = NULL;
 	if (!w) {
 		strcpy(ret_why, "no memory");
 		return -ENOMEM;
 	}
-	r = open_store(d, options, &w->backing, ret_why);
+	r = open_store(d, options, w, ret_why);
 	if (r < 0) {
 		writeback_close(w);
 		return r;
@@ -198,6 +215,49 @@ int device_open_backing(struct device *d, const struct backing_options *options,
 	STEP("backing: claimed");
 	d->writeback = w;
 	return 0;
+}
+
+bool device_expects_backing(struct device *d)
+{
+	for (uint64_t page = 0; page < d->pages; page++) {
+		if (!leaf_ready(d, page))
+			page |= SLOTS_PER_LEAF - 1;
+		else if (slot_is_backed(slot_peek(&d->slots[page])))
+			return true;
+	}
+	return false;
+}
+
+static int expect(struct device *d, const struct backing_options *given, struct backing **ret,
+		  char *why)
+{
+	bool backed = device_expects_backing(d);
+	struct backing_options options = complete(d, given, backed);
+	int r = backing_expect(&options, ret, why);
+
+	/* As in open_store(), but that a file may not be there yet. */
+	if (!options.recover || backed || (r != -ESTALE && r != -ENOENT))
+		return r;
+	options.recover = NULL;
+	return backing_expect(&options, ret, why);
+}
+
+int device_expect_backing(struct device *d, const struct backing_options *options,
+			  char ret_why[BACKING_WHY])
+{
+	struct writeback *w = allocate();
+	int r;
+
+	if (!w) {
+		strcpy(ret_why, "no memory");
+		return -ENOMEM;
+	}
+	r = expect(d, options, &w->backing, ret_why);
+	if (r < 0)
+		writeback_close(w);
+	else
+		d->writeback_ahead = w;
+	return r;
 }
 
 void writeback_close(struct writeback *w)

@@ -37,8 +37,8 @@ static struct device_block block_of(slot_word word, const struct device_settings
 		block.mark = mark_of(word, settings);
 		block.age = (uint8_t)slot_age(word);
 		break;
-	case SLOT_BACKING: /* damaged */
-		block.state = DEVICE_BLOCK_DAMAGED;
+	case SLOT_BACKING:
+		block.state = slot_is_backed(word) ? DEVICE_BLOCK_BACKED : DEVICE_BLOCK_DAMAGED;
 		break;
 	}
 	return block;

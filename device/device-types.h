@@ -102,6 +102,8 @@ struct device {
 	struct policy policy;
 	struct writeback
 		*writeback; /* NULL: there is no backing store. Constant once requests come */
+	struct writeback
+		*writeback_ahead; /* what device_expect_backing() has made of it; or NULL */
 };
 
 /* Take a stream; waits while all are taken. Give it back. */

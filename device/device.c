@@ -189,6 +189,7 @@ int device_new(const struct device_options *options, struct device **ret_device)
 		r = new_pool(d, options);
 	if (r == 0)
 		r = streams_new(d, options);
+	policy_set(&d->policy, &options->writeback);
 	if (r == 0)
 		r = policy_check(&options->writeback);
 	if (r == 0)
@@ -214,6 +215,7 @@ void device_free(struct device *d)
 		return;
 	background_fini(&d->background);
 	writeback_close(d->writeback);
+	writeback_close(d->writeback_ahead);
 	zs_pool_free(d->pool);
 	streams_free(d);
 	dicts_free(d);
@@ -305,6 +307,7 @@ int device_prefault_ahead(struct device *d)
 
 void device_stop_background(struct device *d)
 {
+	policy_stop(d);
 	background_stop(d);
 }
 

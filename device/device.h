@@ -48,9 +48,9 @@ struct device_cold {
 #define DEVICE_WRITEBACK_AT  90		   /* percent of mem_limit: the default */
 #define DEVICE_WRITEBACK_AGE UINT64_C(900) /* seconds: the default */
 
-/* When pages are written to the backing store by themselves (policy.h); all zeros: never. */
+/* When pages are written to the backing store by themselves (policy.h); all zeros: only at the limit. */
 struct device_policy {
-	unsigned int at; /* percent of mem_limit that the pool takes, 1 to 100; 0: never */
+	unsigned int at; /* percent of mem_limit that the pool takes, 1 to 100; 0: only at it */
 	uint64_t age;	 /* seconds that pages have not been touched, at most device_idle_max() */
 	uint64_t limit;	 /* bytes within 24 hours; 0: no limit */
 };
@@ -169,8 +169,9 @@ uint64_t device_min_limit(void);
  */
 int device_start(struct device *device);
 
-/* How many threads that begins. */
-#define DEVICE_THREADS 4
+/* How many threads that begins; and how many more with a backing store, that store's with io_uring too. */
+#define DEVICE_THREADS	       5
+#define DEVICE_BACKING_THREADS 2
 
 void device_stop(struct device *device);
 
@@ -204,12 +205,17 @@ unsigned int device_streams(const struct device *device);
  * Read, write: any offset, any length inside the device. A write that fails leaves each of its
  * pages either old or new, whole. Never allocate. May block: for a stream, for a busy slot, and a
  * write, when the reserve has run out, for the kernel to give memory, and near the limit and at it for
- * room, at most LIMIT_HOLD_MS in all (limit.h).
+ * room, for a bounded time (limit.h).
  * -EINVAL: outside the device; -ENOSPC: mem_limit; -ENOMEM: the kernel gave no memory;
  * -EIO: a stored payload could not be decompressed.
  */
 int device_read(struct device *device, void *buf, uint64_t offset, size_t count);
 int device_write(struct device *device, const void *buf, uint64_t offset, size_t count);
+
+/*
+ * Would a read wait for the backing store, as things stand? A hint, of any bytes; takes no lock.
+ */
+bool device_is_away(struct device *device, uint64_t offset, uint64_t count);
 
 /*
  * Trim, zero: whole pages lose their objects and read as zeros; part pages are zeroed (zero) or
@@ -235,8 +241,8 @@ int device_compact(struct device *device);
 /*
  * What is in force; and change it, while requests go on, which wait no longer than for a stream.
  * What is stored stays as it is and readable. A mem_limit below the memory that is held: while the device
- * is started, compaction brings that down as far as it can, and writes that need more are as at the limit
- * until it has fallen (limit.h). auto_compact: has its effect while the device is
+ * is started, compaction and writeback bring that down as far as they can, and writes that need more are
+ * as at the limit until it has fallen (limit.h). auto_compact: has its effect while the device is
  * started; a compaction under way is not broken off.
  * All or nothing: -EINVAL: mem_limit is below device_min_limit(), or the method is none; -ENOMEM.
  * Setting allocates, for a moment the memory of all streams once more, and blocks.
@@ -247,9 +253,10 @@ int device_set(struct device *device, const struct device_settings *settings);
 void device_get_stats(struct device *device, struct device_stats *ret_stats);
 
 /*
- * End what the device does by itself beside making room: ages and recompression. Requests may go on:
- * device_stop(), which does it too, waits for nothing of it then. Waits some 100 ms at most, but
- * longer where idle threads hardly run. No device_recompress() may be under way, nor come.
+ * End what the device does by itself beside making room: ages, recompression, and the writeback that its
+ * policy asks for. Requests may go on: device_stop(), which does it too, waits for nothing of it then.
+ * Waits some 100 ms, but longer where idle threads hardly run, and for what is being written to the
+ * backing store. No device_recompress() may be under way, nor come.
  */
 void device_stop_background(struct device *device);
 
@@ -289,12 +296,27 @@ void device_cancel(struct device *device);
  * device's. A store (DEVICE_STORE) names it by its UUID, and has what is in it again: pages that cannot
  * be there are damaged then. Where nothing is in it, another may take its place.
  *
- * Once, after device_new() and the fork, before device_start() and before any request. A device that
- * has pages there (pages_backing) reads them as -EIO without it. Blocks, allocates. Errors of
- * backing_open(), RET_WHY too; nothing has changed then.
+ * Once, after device_new() or device_take_over() and the fork, before device_start() and before any
+ * request. A device that has pages there (pages_backing) reads them as -EIO without it. Blocks,
+ * allocates. Errors of backing_open(), RET_WHY too; nothing has changed then.
  */
 int device_open_backing(struct device *device, const struct backing_options *options,
 			char ret_why[BACKING_WHY]);
+
+/*
+ * Of one that was made ahead, while another process still serves from the store and may have the backing
+ * store open: could device_open_backing() open it, as far as can be seen from outside? And have the
+ * memory that it would allocate. Changes nothing that the other one uses; a file that is to be made is
+ * made. Blocks. Errors as there.
+ */
+int device_expect_backing(struct device *device, const struct backing_options *options,
+			  char ret_why[BACKING_WHY]);
+
+/*
+ * Before device_take_over(): does the store say that there are pages in a backing store? At some moment
+ * of the call.
+ */
+bool device_expects_backing(struct device *device);
 
 /* Whether it works: false: there is none. */
 bool device_get_backing(struct device *device, struct backing_stats *ret_stats);
@@ -386,6 +408,7 @@ enum device_block_state {
 	DEVICE_BLOCK_SAME, /* of one repeated word */
 	DEVICE_BLOCK_POOL,
 	DEVICE_BLOCK_RAW, /* in the pool, stored raw */
+	DEVICE_BLOCK_BACKED,
 	DEVICE_BLOCK_DAMAGED,
 	DEVICE_BLOCK_STATES
 };

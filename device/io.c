@@ -226,6 +226,17 @@ int device_read(struct device *d, void *buf, uint64_t offset, size_t count)
 	return r;
 }
 
+bool device_is_away(struct device *d, uint64_t offset, uint64_t count)
+{
+	if (!d->writeback || offset > d->size || count > d->size - offset)
+		return false;
+	for (uint64_t page = offset / DEVICE_PAGE_SIZE; page * DEVICE_PAGE_SIZE < offset + count;
+	     page++)
+		if (leaf_ready(d, page) && slot_is_backed(slot_peek(&d->slots[page])))
+			return true;
+	return false;
+}
+
 /* What stands in the rest of the page may be away. */
 static int write_in_page(struct request *q, const struct part *p, const void *buf)
 {

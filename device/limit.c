@@ -2,7 +2,9 @@
 #include "device/limit.h"
 
 #include "common/os.h"
+#include "common/threads.h"
 #include "device/device-types.h"
+#include "device/writeback.h"
 
 #define NS_PER_MS UINT64_C(1000000)
 
@@ -93,15 +95,61 @@ static void ask(struct limit *l, enum asked what)
 
 /* Turns. */
 
-/* Pages that no cell has reached cost nothing but to be had again. */
-static void make_room(struct zs_pool *pool)
+/*
+ * By writeback, of pages of any age: so much that there is a band, or as far below a lowered limit as that; but
+ * no more in a turn than those who are held can wait for. Bytes of cells that came free.
+ */
+static uint64_t relieve(struct device *d)
+{
+	struct zs_room room;
+	uint64_t band;
+
+	zs_get_room(d->pool, &room);
+	band = band_of(room.limit);
+	if (!d->writeback || room.left >= band)
+		return 0;
+	return writeback_relieve(d, min_u64(band + room.over - room.left, BAND_MAX), 0,
+				 load_relaxed(&d->policy.a_day), &d->limit.stop);
+}
+
+static bool is_enough(struct device *d)
 {
 	struct zs_room room;
 
-	zs_trim(pool);
-	zs_get_room(pool, &room);
-	if (room.left < ENOUGH)
-		zs_make_room(pool);
+	zs_get_room(d->pool, &room);
+	return room.left >= ENOUGH;
+}
+
+/*
+ * Pages that no cell has reached cost nothing but to be had again; to move objects costs time, and to write
+ * them costs a disk's. Cells that come free by that are in zspages that others are still in. Bytes of them.
+ */
+static uint64_t make_room(struct device *d)
+{
+	uint64_t relieved = 0;
+
+	zs_trim(d->pool);
+	if (!is_enough(d))
+		zs_make_room(d->pool);
+	if (!is_enough(d))
+		relieved = relieve(d);
+	if (relieved > 0 && !is_enough(d))
+		zs_make_room(d->pool);
+	return relieved;
+}
+
+/* Before it is needed: what costs little; and, where writeback is to begin by itself, that. */
+static uint64_t make_some_room(struct device *d, uint64_t worth)
+{
+	uint64_t relieved = 0;
+
+	zs_compact_lightly(d->pool, worth);
+	if (load_relaxed(&d->policy.at) > 0)
+		relieved = relieve(d);
+	/* Or the next turn would write as much again. */
+	if (relieved > 0)
+		zs_make_room(d->pool);
+	return relieved;
 }
 
 /* What WON bytes say of another turn. */
@@ -128,7 +176,7 @@ static void end_turn(struct device *d, enum hope hope)
 
 static void take_turn(struct device *d, enum asked what)
 {
-	uint64_t before, worth;
+	uint64_t before, worth, won;
 	struct zs_room room;
 
 	zs_get_room(d->pool, &room);
@@ -136,11 +184,9 @@ static void take_turn(struct device *d, enum asked what)
 	/* First: what is freed while the turn is taken may be for another one to find. */
 	zs_watch(d->pool);
 	before = zs_returned(d->pool);
-	if (what == ASKED_AT)
-		make_room(d->pool);
-	else
-		zs_compact_lightly(d->pool, worth);
-	end_turn(d, judge(d, what, (zs_returned(d->pool) - before) * DEVICE_PAGE_SIZE, worth));
+	won = what == ASKED_AT ? make_room(d) : make_some_room(d, worth);
+	won += (zs_returned(d->pool) - before) * DEVICE_PAGE_SIZE;
+	end_turn(d, judge(d, what, won, worth));
 }
 
 /* What there is to do, of what was asked. */
@@ -234,7 +280,8 @@ static bool make_room_here(struct device *d, struct limit_wait *w)
 static uint64_t patience(struct device *d, uint64_t waited)
 {
 	struct limit *l = &d->limit;
-	uint64_t hold = l->hold_ms * NS_PER_MS, now = os_now(), none = 0, since;
+	uint64_t hold = l->hold_ms * NS_PER_MS * (d->writeback ? LIMIT_HOLD_DISK : 1),
+		 now = os_now(), none = 0, since;
 
 	/* The first of those that are held. */
 	__atomic_compare_exchange_n(&l->since, &none, now, false, __ATOMIC_SEQ_CST,
@@ -302,10 +349,9 @@ int limit_start(struct device *d)
 	struct limit *l = &d->limit;
 	int r;
 
-	l->stop = 0;
-	r = pthread_create(&l->thread, NULL, relief_main, d);
-	if (r != 0)
-		return -r;
+	r = thread_begin(&l->thread, relief_main, d);
+	if (r < 0)
+		return r;
 	__atomic_store_n(&l->running, true, __ATOMIC_SEQ_CST);
 	return 0;
 }
@@ -320,6 +366,7 @@ void limit_stop(struct device *d)
 	__atomic_store_n(&l->stop, 1, __ATOMIC_SEQ_CST);
 	ask(l, ASKED_AT);
 	pthread_join(l->thread, NULL);
+	__atomic_store_n(&l->stop, 0, __ATOMIC_SEQ_CST);
 	parking_notify(zs_room_parking(d->pool), true);
 }
 
@@ -332,4 +379,10 @@ void limit_changed(struct device *d)
 	/* A look is enough: it sees whether there is more than the limit allows. */
 	ask(l, ASKED_NEAR);
 	parking_notify(zs_room_parking(d->pool), true);
+}
+
+void limit_hope(struct device *d)
+{
+	if (__atomic_load_n(&d->limit.hope, __ATOMIC_SEQ_CST) == HOPE_NONE)
+		limit_changed(d);
 }

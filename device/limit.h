@@ -15,12 +15,17 @@
  * spread refusals, where a client floods, is for whoever serves it.
  *
  * The relief thread makes room by pages that no cell has reached, then by compaction: as much of it as can
- * be, at the limit, and only the most profitable near it. It does the same when the limit was set below what
- * is held, for as long as that helps. Each turn ends with what hope there is for another.
+ * be, at the limit, and only the most profitable near it; and then by writeback, of pages of any age, where
+ * there is a backing store: at the limit always, near it where writeback is to begin by itself
+ * (writeback-at=), and in any case no more a day than may be (writeback-limit=). It does the same when the
+ * limit was set below what is held, for as long as that helps. Each turn ends with what hope there is for
+ * another. Of a backing store there is new hope when it can be written to again (limit_hope()).
  *
- * Where the device is not started the writer does the thread's turns, and waits for nothing.
+ * Where the device is not started the writer does the thread's turns, and waits for nothing but the disk.
  *
- * Locks: none of its own. Nobody who waits here holds one, nor a stream.
+ * Locks: none of its own. Nobody who waits here holds one, nor a stream; nor does the thread between its
+ * steps, which takes the movers' locks, and the writer lock of writeback.h outside of all of them. So it
+ * may wait for a slot, whose holders never wait for it.
  */
 #ifndef ZCRAM_DEVICE_LIMIT_H
 #define ZCRAM_DEVICE_LIMIT_H
@@ -39,6 +44,9 @@ struct stream;
  */
 #define LIMIT_HOLD_MS 200
 
+/* So many times as long where there is a backing store: what is won then comes at the pace of a disk. */
+#define LIMIT_HOLD_DISK 10
+
 /* At the end of the band. With a few writes at a time it leaves some hundred a second. */
 #define LIMIT_SLOW_MS 10
 
@@ -49,7 +57,7 @@ struct limit {
 	pthread_t thread;
 	/* Atomic. */
 	bool running;
-	uint32_t stop;
+	uint32_t stop;	/* also of a hunt that the thread is on */
 	uint32_t asked; /* futex: enum asked: what the thread is to do next */
 	uint32_t hope;	/* enum hope: what may be won by another turn */
 	uint32_t turns; /* futex: that have been taken */
@@ -72,6 +80,9 @@ void limit_stop(struct device *device);
 
 /* The limit, or whether to compact, has been set. Any thread; does not block. */
 void limit_changed(struct device *device);
+
+/* A backing store can be written to, perhaps again: if there was no hope, there is some. As above. */
+void limit_hope(struct device *device);
 
 /* Before a write takes its stream, and now and then in a long one. May block, as said above. */
 void limit_slow(struct device *device, struct limit_wait *wait);

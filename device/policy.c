@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "common/os.h"
+#include "common/threads.h"
 #include "device/device-types.h"
 
 #define LOOK_MS 1000
@@ -40,6 +41,12 @@ int policy_check(const struct device_policy *policy)
 	return policy->at <= 100 && policy->age <= device_idle_max() ? 0 : -EINVAL;
 }
 
+void policy_set(struct policy *p, const struct device_policy *settings)
+{
+	store_relaxed(&p->at, settings->at);
+	store_relaxed(&p->a_day, settings->limit);
+}
+
 uint64_t policy_turn(struct device *d, bool pressed)
 {
 	struct device_settings settings;
@@ -58,10 +65,10 @@ uint64_t policy_turn(struct device *d, bool pressed)
 		bytes = max_u64(bytes, stats.payload / 16);
 	return bytes == 0 ? 0
 			  : writeback_relieve(d, bytes, age_of_seconds(settings.writeback.age),
-					      settings.writeback.limit);
+					      settings.writeback.limit, &d->policy.stop);
 }
 
-bool policy_is_stopping(const struct policy *p)
+static bool is_stopping(const struct policy *p)
 {
 	return __atomic_load_n(&p->stop, __ATOMIC_SEQ_CST) != 0;
 }
@@ -73,8 +80,10 @@ static void *policy_main(void *opaque)
 
 	os_thread_name("zcram-policy");
 	os_thread_urgent(false);
-	while (!policy_is_stopping(&d->policy)) {
+	while (!is_stopping(&d->policy)) {
 		policy_turn(d, is_pressed(fd));
+		if (writeback_is_possible(d, load_relaxed(&d->policy.a_day)))
+			limit_hope(d);
 		os_wait(&d->policy.stop, 0, LOOK_MS);
 	}
 	if (fd >= 0)
@@ -88,10 +97,9 @@ int policy_start(struct device *d)
 
 	if (!d->writeback)
 		return 0;
-	__atomic_store_n(&d->policy.stop, 0, __ATOMIC_SEQ_CST);
-	r = pthread_create(&d->policy.thread, NULL, policy_main, d);
+	r = thread_begin(&d->policy.thread, policy_main, d);
 	d->policy.running = r == 0;
-	return -r;
+	return r;
 }
 
 void policy_stop(struct device *d)
@@ -101,5 +109,6 @@ void policy_stop(struct device *d)
 	__atomic_store_n(&d->policy.stop, 1, __ATOMIC_SEQ_CST);
 	os_wake(&d->policy.stop, true);
 	pthread_join(d->policy.thread, NULL);
+	__atomic_store_n(&d->policy.stop, 0, __ATOMIC_SEQ_CST);
 	d->policy.running = false;
 }

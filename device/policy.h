@@ -8,8 +8,8 @@
  * what is stored is written, of pages as old.
  *
  * A store that is full or has failed, and a day's allowance that is spent, mean that nothing is written; it
- * is looked again all the same. The thread is as urgent as the movers; whom it may hold up is who orders
- * writeback by hand.
+ * is looked again all the same, also for those at the limit, who may have given up hope (limit.h). The
+ * thread is as urgent as the movers; whom it may hold up is who else writes back.
  */
 #ifndef ZCRAM_DEVICE_POLICY_H
 #define ZCRAM_DEVICE_POLICY_H
@@ -24,7 +24,9 @@ struct device;
 struct policy {
 	pthread_t thread;
 	bool running;
-	uint32_t stop; /* futex; atomic */
+	uint32_t stop;	/* futex; atomic */
+	uint32_t at;	/* of the settings, for who must not wait for their lock; atomic */
+	uint64_t a_day; /* the same: bytes within 24 hours; 0: no limit */
 };
 
 struct device_policy;
@@ -32,11 +34,12 @@ struct device_policy;
 /* Can it be in force? -EINVAL. */
 int policy_check(const struct device_policy *policy);
 
-/* Start the thread, if there is a backing store; end it. -EAGAIN. */
+/* It is in force now. */
+void policy_set(struct policy *policy, const struct device_policy *settings);
+
+/* Start the thread, if there is a backing store; end it, which waits for what it has under way. -EAGAIN. */
 int policy_start(struct device *device);
 void policy_stop(struct device *device);
-
-bool policy_is_stopping(const struct policy *policy);
 
 /* One look. PRESSED: the kernel is short of memory. Returns the bytes of cells that came free. */
 uint64_t policy_turn(struct device *device, bool pressed);

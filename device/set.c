@@ -75,6 +75,7 @@ int device_set(struct device *d, const struct device_settings *settings)
 		zs_set(d->pool, settings->mem_limit, settings->auto_compact);
 		d->settings = *settings;
 		store_relaxed(&d->mem_limit, settings->mem_limit);
+		policy_set(&d->policy, &settings->writeback);
 		limit_changed(d);
 	}
 	pthread_mutex_unlock(&d->settings_lock);

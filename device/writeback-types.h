@@ -10,6 +10,12 @@
 /* Backed pages that are remembered as read, one of those that share a place. */
 #define RECENT 4096
 
+/*
+ * The cookie of an object on its way is what its slot said, which is never locked by then; with this bit
+ * it was ordered by hand.
+ */
+#define COOKIE_ORDERED SLOT_LOCK
+
 struct writeback {
 	struct backing *backing; /* constant */
 	pthread_mutex_t lock;	 /* the writer lock */

@@ -20,6 +20,8 @@ struct cursor {
 	uint64_t at, end;
 	uint64_t pages, bytes; /* appended; bytes of their cells */
 	uint64_t most;	       /* such bytes, when it is enough; 0: no bound */
+	bool ordered;	       /* it is counted for who has ordered it */
+	const uint32_t *stop;  /* of a hunt: not 0: it is over; atomic; NULL: never */
 };
 
 static void cursor_enter(struct device *d, struct cursor *c)
@@ -102,16 +104,17 @@ static int make_room(struct backing *backing)
 }
 
 /* Write a page, or leave it alone if it is in use. */
-static int append(struct device *d, uint64_t page, slot_word word)
+static int append(struct device *d, uint64_t page, slot_word word, bool ordered)
 {
 	struct writeback *w = d->writeback;
+	uint64_t cookie = word | (ordered ? COOKIE_ORDERED : 0);
 	int r;
 
 	if (!copy_out(d, page, word))
 		return 0;
 	for (;;) {
 		r = backing_append(w->backing, (uint32_t)page, slot_encoding(word), w->payload,
-				   slot_len(word), word, NULL);
+				   slot_len(word), cookie, NULL);
 		if (r == -ENOSPC)
 			r = make_room(w->backing);
 		else if (r == -EALREADY)
@@ -150,7 +153,7 @@ static int write_some(struct device *d, struct cursor *c)
 		word = load_relaxed(&d->slots[c->at]);
 		if (!is_wanted(c, word))
 			continue;
-		r = append(d, c->at, word);
+		r = append(d, c->at, word, c->ordered);
 		if (r < 0)
 			return r;
 		c->pages++;
@@ -163,7 +166,7 @@ static int write_some(struct device *d, struct cursor *c)
 static int write_all(struct device *d, const struct device_writeback *order)
 {
 	struct writeback *w = d->writeback;
-	struct cursor cursor = {.order = order};
+	struct cursor cursor = {.order = order, .ordered = true};
 	int r = 1, flushed;
 
 	cursor_enter(d, &cursor);
@@ -200,6 +203,11 @@ static uint64_t allowance(struct writeback *w, uint64_t limit)
 	return limit - min_u64(limit, s.bytes_written - w->day_written);
 }
 
+static bool is_stopped(const struct cursor *c)
+{
+	return c->stop && __atomic_load_n(c->stop, __ATOMIC_SEQ_CST) != 0;
+}
+
 /* Go round once, from where the last hunt ended, or until it is enough. 1: it was ended. */
 static int hunt_round(struct device *d, struct cursor *c)
 {
@@ -209,8 +217,7 @@ static int hunt_round(struct device *d, struct cursor *c)
 	c->range = 0;
 	c->oldest = -1;
 	cursor_enter(d, c);
-	while (r > 0 && !background_is_canceled(&d->background) &&
-	       !policy_is_stopping(&d->policy)) {
+	while (r > 0 && !is_stopped(c)) {
 		pthread_mutex_lock(&w->lock);
 		r = write_some(d, c);
 		pthread_mutex_unlock(&w->lock);
@@ -236,11 +243,12 @@ static void hunt(struct device *d, struct cursor *c, unsigned int least)
 	}
 }
 
-uint64_t writeback_relieve(struct device *d, uint64_t bytes, unsigned int least, uint64_t limit)
+uint64_t writeback_relieve(struct device *d, uint64_t bytes, unsigned int least, uint64_t limit,
+			   const uint32_t *stop)
 {
 	struct writeback *w = d->writeback;
 	struct device_writeback order = {.ranges_count = 2};
-	struct cursor cursor = {.order = &order};
+	struct cursor cursor = {.order = &order, .stop = stop};
 	uint64_t before;
 
 	if (!w)
@@ -261,6 +269,19 @@ uint64_t writeback_relieve(struct device *d, uint64_t bytes, unsigned int least,
 	before = w->relieved - before;
 	pthread_mutex_unlock(&w->lock);
 	return before;
+}
+
+bool writeback_is_possible(struct device *d, uint64_t limit)
+{
+	struct writeback *w = d->writeback;
+	bool possible;
+
+	if (!w || backing_get_state(w->backing) != BACKING_READY)
+		return false;
+	pthread_mutex_lock(&w->lock);
+	possible = allowance(w, limit) > 0 && backing_has_room(w->backing);
+	pthread_mutex_unlock(&w->lock);
+	return possible;
 }
 
 int device_writeback(struct device *d, const struct device_writeback *order,
@@ -288,5 +309,6 @@ int device_writeback(struct device *d, const struct device_writeback *order,
 	r = write_all(d, order);
 	*ret = w->done;
 	__atomic_store_n(&w->ordered, 0, __ATOMIC_SEQ_CST);
+	limit_hope(d);
 	return r;
 }

@@ -61,11 +61,15 @@ void writeback_free(struct device *device, uint64_t page, slot_word word);
 /*
  * Have BYTES of cells come free by writing pages that have reached age LEAST: such as are stored raw first,
  * then the oldest; but no more than LIMIT bytes within 24 hours, all that was written by hand counted in,
- * 0: no limit. Returns how many came free: 0: nothing more can be had so. Blocks as the disk does. Any
- * thread that no request waits for.
+ * 0: no limit. Returns how many came free meanwhile: 0: nothing more can be had so, or there is no backing
+ * store. Blocks as the disk does; ends soon, and not for device_cancel(), when STOP (atomic; NULL: never)
+ * is not 0. Any thread, with no lock and no stream.
  */
 uint64_t writeback_relieve(struct device *device, uint64_t bytes, unsigned int least,
-			   uint64_t limit);
+			   uint64_t limit, const uint32_t *stop);
+
+/* Could anything be written, if not more than LIMIT bytes are within 24 hours? Looks through the store. */
+bool writeback_is_possible(struct device *device, uint64_t limit);
 
 /* Of the writer. NULL: there is no backing store. */
 const struct counters *writeback_counters(const struct writeback *writeback);

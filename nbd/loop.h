@@ -21,6 +21,7 @@
 #ifndef ZCRAM_NBD_LOOP_H
 #define ZCRAM_NBD_LOOP_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -38,6 +39,11 @@ struct nbd_ops {
 	int (*trim)(void *opaque, uint64_t offset, uint32_t count);
 	int (*zero)(void *opaque, uint64_t offset, uint32_t count);
 	int (*flush)(void *opaque);
+	/*
+	 * Unless NULL: would a read wait for something as slow as a disk? Then a worker does it, however
+	 * short it is. A hint; does not block.
+	 */
+	bool (*is_slow)(void *opaque, uint64_t offset, uint32_t count);
 	/* Unless NULL: called first of all in each worker, such as to touch its stack. */
 	void (*begin_thread)(void *opaque);
 };

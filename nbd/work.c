@@ -33,14 +33,22 @@ static unsigned int fifo_count(const struct fifo *fifo)
 	return fifo->tail - fifo->head;
 }
 
-/* The queue that an entry goes by. */
+static bool is_short_read(const struct nbd_loop_options *options, const struct region_entry *entry)
+{
+	const struct nbd_ops *ops = options->ops;
+
+	return entry->length <= options->inline_read &&
+	       !(ops->is_slow && ops->is_slow(options->opaque, entry->offset, entry->length));
+}
+
+/* The queue that an entry goes by; of a read, as it is now. */
 static struct fifo *queue_of(struct work *w, unsigned int index)
 {
 	const struct nbd_loop_options *options = &w->loop->options;
 	const struct region_entry *entry = &w->loop->region->entry[index];
 
 	if (entry->type == PROTO_READ)
-		return entry->length <= options->inline_read ? &w->shorts : &w->reads;
+		return is_short_read(options, entry) ? &w->shorts : &w->reads;
 	if (entry_is_write(entry) && entry->length <= options->inline_write)
 		return &w->shorts;
 	return &w->others;

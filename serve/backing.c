@@ -22,6 +22,15 @@ int backing_check(const struct params *params, struct device *device)
 	return -1;
 }
 
+static int refuse(const struct params *params, int r, const char *why)
+{
+	say_error("writeback=%s: %s%s", params->writeback, why,
+		  r == -ENOENT && params->writeback_size == 0
+			  ? ": give writeback-size= too for a file to be made"
+			  : "");
+	return -1;
+}
+
 /* The mark and the policy are inherited from who creates them. */
 static void begin_thread(void *opaque)
 {
@@ -53,30 +62,51 @@ static void report(const struct params *params, struct device *device, uint64_t 
 			  params->writeback, found.damaged - damaged);
 }
 
-int backing_start(const struct params *params, struct device *device)
+static struct backing_options make_options(const struct params *params, char name[BACKING_NAME])
 {
-	char name[BACKING_NAME], why[BACKING_WHY] = "";
-	struct backing_options options = {
+	make_name(params, name);
+	return (struct backing_options){
 		.where = params->writeback,
 		.name = name,
 		.file_size = params->writeback_size,
 		.ops.begin_thread = begin_thread,
 	};
+}
+
+int backing_await(const struct params *params, struct device *device)
+{
+	char name[BACKING_NAME], why[BACKING_WHY] = "";
+	struct backing_options options;
+	int r;
+
+	if (params->writeback == NULL && !device_expects_backing(device))
+		return 0;
+	if (params->writeback == NULL) {
+		say_error("writeback: missing: pages of pool=%s are in a backing store: give the "
+			  "writeback= that they were written to",
+			  params->pool);
+		return -1;
+	}
+	options = make_options(params, name);
+	r = device_expect_backing(device, &options, why);
+	return r < 0 ? refuse(params, r, why) : 0;
+}
+
+int backing_start(const struct params *params, struct device *device)
+{
+	char name[BACKING_NAME], why[BACKING_WHY] = "";
+	struct backing_options options;
 	struct device_recovery found;
 	int r;
 
 	if (params->writeback == NULL)
 		return 0;
-	make_name(params, name);
+	options = make_options(params, name);
 	device_get_recovery(device, &found);
 	r = device_open_backing(device, &options, why);
 	if (r == 0) {
 		report(params, device, found.damaged);
 		return 0;
 	}
-	say_error("writeback=%s: %s%s", params->writeback, why,
-		  r == -ENOENT && params->writeback_size == 0
-			  ? ": give writeback-size= too for a file to be made"
-			  : "");
-	return -1;
+	return refuse(params, r, why);
 }

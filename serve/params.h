@@ -39,7 +39,7 @@
 	"a\n"                                                                                     \
 	"                       block device, nbd://HOST/EXPORT, nbds+unix:///?socket=PATH.\n"    \
 	"writeback-size=SIZE    Make that file, or make it so large.\n"                           \
-	"writeback-at=N         Percent of mem-limit from which on pages are; 0: never; "         \
+	"writeback-at=N         Percent of mem-limit from which on pages are; 0: only at it; "    \
 	"default: " PARAMS_DEFAULT_WRITEBACK_AT ".\n"                                             \
 	"writeback-age=TIME     How old they have to be; "                                        \
 	"default: " PARAMS_DEFAULT_WRITEBACK_AGE ".\n"                                            \

@@ -108,33 +108,56 @@ static int expect_threads(struct headroom *headroom, unsigned int count, unsigne
 	return r;
 }
 
-static int expect_device(struct serve *s, unsigned int threads)
+static unsigned int device_threads(const struct serve *s)
+{
+	return DEVICE_THREADS + (s->params.writeback != NULL ? DEVICE_BACKING_THREADS : 0);
+}
+
+static int expect_device(struct serve *s, struct headroom *headroom, unsigned int *patience)
 {
 	struct device_options options = device_options(s);
-	unsigned int patience = s->locked ? PATIENCE_MS : 0;
-	struct headroom headroom;
 	int r;
 
 	options.ahead = true;
-	headroom_init(&headroom);
-	await_memory(&headroom, &patience);
+	await_memory(headroom, patience);
 	r = device_new(&options, &s->device);
-	/* Locked as it is touched, memory is had now and not when all wait for us. */
-	if (r == 0 && s->locked) {
-		await_memory(&headroom, &patience);
-		r = device_prefault_ahead(s->device);
-	}
-	if (r == 0 && s->locked)
-		r = expect_threads(&headroom, threads + DEVICE_THREADS, &patience);
-	headroom_destroy(&headroom);
+	if (r < 0)
+		return refuse_device("prepared", r);
+	await_memory(headroom, patience);
+	return backing_await(&s->params, s->device);
+}
+
+/* Locked as it is touched, memory is had now and not when all wait for us. */
+static int expect_memory(struct serve *s, unsigned int threads, struct headroom *headroom,
+			 unsigned int *patience)
+{
+	int r;
+
+	if (!s->locked)
+		return 0;
+	await_memory(headroom, patience);
+	r = device_prefault_ahead(s->device);
+	if (r == 0)
+		r = expect_threads(headroom, threads + device_threads(s), patience);
 	return r < 0 ? refuse_device("prepared", r) : 0;
 }
 
 int serve_expect(struct serve *s, unsigned int threads)
 {
+	unsigned int patience = s->locked ? PATIENCE_MS : 0;
+	struct headroom headroom;
+	int r;
+
 	if (s->params.pool == NULL)
 		return 0;
-	return pool_expect(&s->params, s->locked) < 0 ? -1 : expect_device(s, threads);
+	if (pool_expect(&s->params, s->locked) < 0)
+		return -1;
+	headroom_init(&headroom);
+	r = expect_device(s, &headroom, &patience);
+	if (r == 0)
+		r = expect_memory(s, threads, &headroom, &patience);
+	headroom_destroy(&headroom);
+	return r;
 }
 
 int serve_open(struct serve *s, bool make)

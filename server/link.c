@@ -14,7 +14,10 @@
 #include "serve/lock.h"
 #include "serve/say.h"
 
-/* A page's read never waits for memory: the loop's thread may do it itself. A write may. */
+/*
+ * A page's read never waits for memory: the loop's thread may do it itself, but where it waits for the backing
+ * store. A write may.
+ */
 #define INLINE_READ 4096
 
 /* Few enough for a CPU to be free for others; the client, with all it can have under way, waits 0.3 s. */
@@ -47,6 +50,11 @@ static int op_flush(void *device)
 	return device_flush(device);
 }
 
+static bool op_is_slow(void *device, uint64_t offset, uint32_t count)
+{
+	return device_is_away(device, offset, count);
+}
+
 static void op_begin_thread(void *device)
 {
 	lock_touch_stack();
@@ -58,6 +66,7 @@ static const struct nbd_ops ops = {
 	.trim = op_trim,
 	.zero = op_zero,
 	.flush = op_flush,
+	.is_slow = op_is_slow,
 	.begin_thread = op_begin_thread,
 };
 

@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* Description: which files are taken for a backing store, which are not, and what is said of them.
+/*
+ * Description: which files are taken for a backing store, which are not, and what is said of them; also by who
+ * looks before he opens.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -28,20 +30,27 @@ static int teardown(void **state)
 	return 0;
 }
 
-/* Not opened, by this error, with something said of it. */
+/* Not opened, by this error, with something said of it; which was to be foreseen. */
 static void refused(const struct backing_options *options, int error, const char *reason)
 {
 	struct backing *backing = NULL;
 
+	why[0] = '\0';
+	assert_int_equal(backing_expect(options, &backing, why), error);
+	assert_non_null(strstr(why, reason));
 	why[0] = '\0';
 	assert_int_equal(backing_open(options, &backing, why), error);
 	assert_null(backing);
 	assert_non_null(strstr(why, reason));
 }
 
-static void opens(const struct backing_options *options)
+static void opens(const struct backing_options *given)
 {
-	table_open(&table, options);
+	struct backing_options options = *given;
+
+	if (backing_expect(given, &options.ahead, why) < 0)
+		fail_msg("%s", why);
+	table_open(&table, &options);
 	backing_close(table.backing);
 }
 
@@ -178,6 +187,34 @@ static void test_recover(void **state)
 	refused(&options, -ESTALE, "no backing store");
 }
 
+/* Who expects to recover it neither disturbs who has it nor waits for him. */
+static void test_expect(void **state)
+{
+	struct backing_options options = table_options(&table, path);
+	struct backing *never = NULL;
+	uint8_t uuid[16];
+
+	table_open(&table, &options);
+	backing_get_uuid(table.backing, uuid);
+	options.recover = uuid;
+	assert_int_equal(backing_expect(&options, &never, why), 0);
+	backing_close(never);
+	assert_int_equal(backing_expect(&options, &options.ahead, why), 0);
+	for (uint32_t page = 0; page < 64; page++) {
+		table_write(&table, page);
+		assert_int_equal(table_evict(&table, page), 0);
+	}
+	table_close(&table);
+	table_open(&table, &options);
+	table_recover(&table);
+	assert_int_equal(table_read(&table, 0, 64, false), 0);
+	table_close(&table);
+	/* Taken, though it comes to nothing. */
+	assert_int_equal(backing_expect(&options, &options.ahead, why), 0);
+	options.where = "/nowhere/at/all";
+	assert_int_equal(backing_open(&options, &never, why), -ENOENT);
+}
+
 /* What a file is cut short by cannot be read; the rest can. */
 static void test_cut_short(void **state)
 {
@@ -253,6 +290,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_unknown, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_busy, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_recover, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_expect, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_cut_short, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_block_device, setup, teardown),
 	};

@@ -69,8 +69,10 @@ static void test_bd_stat(void **state)
 {
 	/* "%8llu %8llu %8llu\n" */
 	assert_text("bd_stat", stats, "       0        0        0\n");
-	assert_text("bd_stat", "{\"bd_count\":299,\"bd_reads\":0,\"bd_writes\":123456789}",
-		    "     299        0 123456789\n");
+	assert_text("bd_stat",
+		    "{\"backing_live\":4097,\"backing_read_bytes\":0,"
+		    "\"backing_written\":505678999552}",
+		    "       2        0 123456787\n");
 }
 
 static void assert_blocks(uint64_t from, const char *blocks, uint64_t now, const char *expected)

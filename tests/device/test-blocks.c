@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Description: what each page is said to be: of one word, stored, raw, damaged, tried, compressed again, and
- * how old; in pieces of any size, past what was never in use, and while others write.
+ * Description: what each page is said to be: of one word, stored, raw, in the backing store, damaged, tried,
+ * compressed again, and how old; in pieces of any size, past what was never in use, and while others write.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -9,6 +9,7 @@
 #include "device/device-types.h"
 #include "tests/device/fixture.h"
 #include "tests/lib/check.h"
+#include "tests/lib/evictor.h"
 
 #define LEAF SLOTS_PER_LEAF
 
@@ -154,13 +155,35 @@ static void test_locked(void **state)
 	device_end(device);
 }
 
+static void test_backed(void **state)
+{
+	struct device *device = device_of_size(4 * MIB);
+	struct device_writeback order = {.type = DEVICE_WRITEBACK_ALL};
+	struct device_written_back done;
+	struct evictor evictor;
+
+	evictor_init(&evictor, MIB);
+	evictor_open(&evictor, device, &rng);
+	put(device, 1, CONTENT_TEXT);
+	put(device, 2, CONTENT_RANDOM);
+	put(device, 3, CONTENT_ZERO);
+	assert_int_equal(device_writeback(device, &order, &done), 0);
+	assert_int_equal(done.pages, 2);
+	assert_block(device, 1, DEVICE_BLOCK_BACKED, DEVICE_BLOCK_UNTRIED, 0);
+	assert_block(device, 2, DEVICE_BLOCK_BACKED, DEVICE_BLOCK_UNTRIED, 0);
+	assert_block(device, 3, DEVICE_BLOCK_SAME, DEVICE_BLOCK_UNTRIED, 0);
+	put(device, 2, CONTENT_RANDOM);
+	assert_block(device, 2, DEVICE_BLOCK_RAW, DEVICE_BLOCK_UNTRIED, 0);
+	device_end(device);
+	evictor_fini(&evictor);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_states),
-		cmocka_unit_test(test_marks),
-		cmocka_unit_test(test_pieces),
-		cmocka_unit_test(test_locked),
+		cmocka_unit_test(test_states), cmocka_unit_test(test_marks),
+		cmocka_unit_test(test_pieces), cmocka_unit_test(test_locked),
+		cmocka_unit_test(test_backed),
 	};
 
 	rng = rng_make(test_seed(0));

@@ -125,21 +125,21 @@ static void test_order(void **state)
 	set_age(d, 100, 50, AGE_MAX);
 	set_age(d, 200, 50, least + 2);
 	set_age(d, 300, 50, least);
-	writeback_relieve(d, 1, least, 0);
+	writeback_relieve(d, 1, least, 0, NULL);
 	assert_int_equal(backed(d, 0, PAGES), 1);
 	assert_int_equal(backed(d, 550, 10), 1);
-	writeback_relieve(d, 9 * PAGE, least, 0);
+	writeback_relieve(d, 9 * PAGE, least, 0, NULL);
 	assert_int_equal(backed(d, 0, PAGES), 10);
 	assert_int_equal(backed(d, 550, 10), 10);
-	writeback_relieve(d, 1, least, 0);
+	writeback_relieve(d, 1, least, 0, NULL);
 	assert_int_equal(backed(d, 0, 500), 1);
 	assert_int_equal(backed(d, 100, 50), 1);
-	writeback_relieve(d, 200 * PAGE, least, 0);
+	writeback_relieve(d, 200 * PAGE, least, 0, NULL);
 	assert_int_equal(backed(d, 100, 50), 50);
 	assert_int_equal(backed(d, 200, 50), 50);
 	assert_int_equal(backed(d, 300, 50), 50);
 	assert_int_equal(backed(d, 0, PAGES), 160);
-	assert_int_equal(writeback_relieve(d, PAGE, least, 0), 0);
+	assert_int_equal(writeback_relieve(d, PAGE, least, 0, NULL), 0);
 	device_finish(d);
 }
 
@@ -150,7 +150,7 @@ static void test_round(void **state)
 	uint64_t turns = 0;
 
 	fill(d, 0, 300, CONTENT_RANDOM);
-	while (writeback_relieve(d, 64 * PAGE, 0, 0) > 0) {
+	while (writeback_relieve(d, 64 * PAGE, 0, 0, NULL) > 0) {
 		fill(d, 5, turns == 0, CONTENT_RANDOM);
 		turns++;
 	}
@@ -178,10 +178,10 @@ static void test_limit(void **state)
 	struct device *d = device_begin((struct device_policy){.at = 10}, 8 * MIB);
 
 	fill(d, 0, 900, CONTENT_RANDOM);
-	assert_true(writeback_relieve(d, MIB, 0, 256 * KIB) > 0);
+	assert_true(writeback_relieve(d, MIB, 0, 256 * KIB, NULL) > 0);
 	assert_in_range(stats_of(d).backing_written, 192 * KIB, 512 * KIB);
-	assert_int_equal(writeback_relieve(d, MIB, 0, 256 * KIB), 0);
-	assert_true(writeback_relieve(d, MIB, 0, 4 * MIB) > 0);
+	assert_int_equal(writeback_relieve(d, MIB, 0, 256 * KIB, NULL), 0);
+	assert_true(writeback_relieve(d, MIB, 0, 4 * MIB, NULL) > 0);
 	device_finish(d);
 }
 

@@ -252,6 +252,43 @@ static void reads_pass_writes(void **state)
 	sem_destroy(&entered);
 }
 
+static int read_behind_gate(void *opaque, void *buf, uint64_t offset, uint32_t count)
+{
+	if (offset == 0)
+		sem_wait(&gate);
+	return disk_ops.read(opaque, buf, offset, count);
+}
+
+static bool is_first(void *opaque, uint64_t offset, uint32_t count)
+{
+	return offset == 0;
+}
+
+/* A read that waits for something slow does not keep the loop's thread from all others. */
+static void slow_read(void **state)
+{
+	struct served *s = *state;
+	struct nbd_ops ops = disk_ops;
+	struct proto_request wire = served_request(PROTO_READ, 0, 1, 0, 512);
+	struct proto_reply reply;
+	uint8_t back[512];
+
+	sem_init(&gate, 0, 0);
+	ops.read = read_behind_gate;
+	ops.is_slow = is_first;
+	s->options.ops = &ops;
+	s->options.inline_read = CLIENT_MOST;
+	served_start(s);
+	served_send(s, &wire, sizeof(wire));
+	assert_int_equal(served_ask(s, PROTO_READ, 0, 512, 512, NULL, back), 0);
+	sem_post(&gate);
+	served_receive(s, &reply, sizeof(reply));
+	assert_int_equal(reply.cookie, 1);
+	served_receive(s, back, sizeof(back));
+	part(s);
+	sem_destroy(&gate);
+}
+
 static int write_refused(void *opaque, const void *buf, uint64_t offset, uint32_t count)
 {
 	sem_post(&entered);
@@ -399,6 +436,7 @@ int main(void)
 		TEST(no_room),
 		TEST(all_inline),
 		TEST(reads_pass_writes),
+		TEST(slow_read),
 		TEST(refusals_wait),
 		TEST(stopped_at_once),
 		TEST(handover_in_a_request),

@@ -135,6 +135,112 @@ static void test_handover(void **state)
 	assert_nothing_left();
 }
 
+static uint64_t stat_of(const char *name)
+{
+	struct json_object *result = NULL, *stats, *member;
+	uint64_t value;
+
+	assert_int_equal(keeper_ask(&keeper, "stat", &result), 0);
+	assert_true(json_object_object_get_ex(result, "stats", &stats));
+	assert_true(json_object_object_get_ex(stats, name, &member));
+	value = json_object_get_uint64(member);
+	json_object_put(result);
+	return value;
+}
+
+static void assert_asked(const char *command)
+{
+	struct json_object *result = NULL;
+
+	assert_int_equal(keeper_ask(&keeper, command, &result), 0);
+	json_object_put(result);
+}
+
+/* The file of a backing store, whatever becomes of the test. */
+static char store_path[64], store[96];
+
+static int setup_store(void **state)
+{
+	setup(state);
+	snprintf(store_path, sizeof(store_path), "%s/store", keeper.dir);
+	snprintf(store, sizeof(store), "writeback=%s", store_path);
+	return 0;
+}
+
+static int teardown_store(void **state)
+{
+	unlink(store_path);
+	return teardown(state);
+}
+
+#define STORE_TEST(name) cmocka_unit_test_setup_teardown(name, setup_store, teardown_store)
+
+/*
+ * The store is the server's as long as it has the pool, and one that waits for that does not ask for it; but one
+ * that could not go on with it is none to wait for.
+ */
+static void test_store(void **state)
+{
+	char other[64], wrong[96], line[160];
+	struct keeper_server server, next;
+	int fd;
+
+	snprintf(other, sizeof(other), "%s/other", keeper.dir);
+	snprintf(wrong, sizeof(wrong), "writeback=%s", other);
+	server = start("size=4M", store, "writeback-size=16M", NULL);
+	assert_serves(&server);
+	for (uint64_t number = 0; number < 100; number++)
+		write_page(0, number);
+	assert_asked("writeback");
+	assert_int_equal(stat_of("pages_backing"), 100);
+
+	assert_refused(start("--wait", "lock=off", NULL), "writeback: missing: pages of pool=");
+	snprintf(line, sizeof(line), "%s: cannot be found: No such file", wrong);
+	assert_refused(start("--wait", "lock=off", wrong, "writeback-size=16M", NULL), line);
+	fd = open(other, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	assert_true(fd >= 0);
+	assert_int_equal(ftruncate(fd, 16 << 20), 0);
+	close(fd);
+	snprintf(line, sizeof(line), "%s: it is no backing store any more", wrong);
+	assert_refused(start("--wait", "lock=off", wrong, NULL), line);
+	assert_int_equal(unlink(other), 0);
+
+	next = start("--wait", store, NULL);
+	assert_true(keeper_await_line(&next, "zcram-server: ready to take over"));
+	assert_asked("writeback");
+	assert_asked("handover");
+	assert_exit(keeper_end(&server, 0), 0);
+	assert_serves(&next);
+	assert_int_equal(stat_of("pages_backing"), 100);
+	assert_int_equal(stat_of("pages_damaged"), 0);
+	for (uint64_t number = 0; number < 100; number++)
+		check_page(1, number);
+	assert_exit(keeper_end(&next, SIGTERM), 0);
+	assert_nothing_left();
+}
+
+/* Where there was none, one is seen to as well before the old server is to end. */
+static void test_first_store(void **state)
+{
+	struct keeper_server server = start("size=4M", NULL), next;
+
+	assert_serves(&server);
+	write_page(0, 1);
+	assert_refused(start("--wait", "lock=off", "writeback=/nonexistent/store",
+			     "writeback-size=16M", NULL),
+		       "writeback=/nonexistent/store: cannot be opened: No such file");
+	next = start("--wait", store, "writeback-size=16M", NULL);
+	assert_true(keeper_await_line(&next, "zcram-server: ready to take over"));
+	assert_asked("handover");
+	assert_exit(keeper_end(&server, 0), 0);
+	assert_serves(&next);
+	assert_asked("writeback");
+	assert_int_equal(stat_of("pages_backing"), 1);
+	check_page(0, 1);
+	assert_exit(keeper_end(&next, SIGTERM), 0);
+	assert_nothing_left();
+}
+
 /* Whatever is wrong with a successor, the server that is there goes on. */
 static void test_bad_successors(void **state)
 {
@@ -332,7 +438,7 @@ static int run_all(void)
 		TEST(test_broken),	   TEST(test_handover),
 		TEST(test_bad_successors), TEST(test_lost_content),
 		TEST(test_adopt),	   TEST(test_no_pool),
-
+		STORE_TEST(test_store),	   STORE_TEST(test_first_store),
 		TEST(test_locked),
 	};
 
