@@ -17,6 +17,7 @@
 
 #include "control/protocol.h"
 #include "device/device.h"
+#include "serve/backing.h"
 #include "serve/lock.h"
 #include "serve/params.h"
 #include "serve/say.h"
@@ -108,8 +109,9 @@ static int zcram_get_ready(void)
 {
 	if (serve_try_lock(&serve) < 0)
 		return -1;
+	/* What is wrong with the store is said while there is somebody who listens. */
 	if (pool_claim(&serve.params, 0) < 0 || serve_open(&serve, true) < 0 ||
-	    serve_new_control(&serve, NULL) < 0)
+	    backing_await(&serve.params, serve.device) < 0 || serve_new_control(&serve, NULL) < 0)
 		return give_up();
 	return 0;
 }

@@ -16,9 +16,9 @@
 int backing_check(const struct params *params, struct device *device);
 
 /*
- * The device was made ahead of taking over from another server, which may have the store open: is it the
- * one that is wanted, and could it be opened, as far as that can be known? And have its memory. Changes
- * nothing for the other one. Blocks. 0 or -1.
+ * Ahead of backing_start(), before a fork, or while another server has the store open: is it the one that
+ * is wanted, and could it be opened, as far as that can be known? And have its memory. Changes nothing for
+ * another server. Blocks. 0 or -1.
  */
 int backing_await(const struct params *params, struct device *device);
 
