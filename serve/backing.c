@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "serve/lock.h"
@@ -24,8 +25,10 @@ int backing_check(const struct params *params, struct device *device)
 
 static int refuse(const struct params *params, int r, const char *why)
 {
+	bool is_export = strstr(params->writeback, "://") != NULL;
+
 	say_error("writeback=%s: %s%s", params->writeback, why,
-		  r == -ENOENT && params->writeback_size == 0
+		  r == -ENOENT && params->writeback_size == 0 && !is_export
 			  ? ": give writeback-size= too for a file to be made"
 			  : "");
 	return -1;

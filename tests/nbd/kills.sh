@@ -41,17 +41,14 @@ verify() {
 	done
 }
 
-end_all() {
-	local status=$? pid
+end_clients() {
+	local pid
 
 	for pid in $load $proxy; do
-		kill "$pid" 2>/dev/null || true
+		kill "$pid" 2>/dev/null
 	done
-	(exit $status)
-	remove_pool
-	clean_up
 }
-trap end_all EXIT
+also_clean_up+=(end_clients)
 
 serve -- size=$size pool="$pool"
 start_proxy

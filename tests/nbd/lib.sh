@@ -11,6 +11,7 @@ server= # process id of nbdkit
 waiter= # of the shell that waits for it
 uri="nbd+unix:///?socket=$dir/socket"
 nbdkit=(nbdkit) # what serve starts it with
+also_clean_up=() # functions that are called when the test ends, however it does
 declare -A S # the statistics that get_stats read last
 
 fail() {
@@ -145,17 +146,21 @@ sum() {
 }
 
 clean_up() {
-	local status=$?
+	local status=$? function
 
 	trap - ERR
+	set +e
+	for function in "${also_clean_up[@]}"; do
+		"$function"
+	done
 	if [ -n "$server" ]; then
 		# SIGTERM would let its clients finish, who may be waiting for this script.
-		kill -KILL "$server" || true
-		wait "$waiter" || true
+		kill -KILL "$server"
+		wait "$waiter"
 	fi
 	if [ "$status" -ne 0 ] && [ "$status" -ne 77 ] && [ -e "$dir/stderr" ]; then
 		echo "standard error of the server:" >&2
-		dd iflag=nonblock status=none <&4 >&2 2>/dev/null || true
+		dd iflag=nonblock status=none <&4 >&2 2>/dev/null
 	fi
 	rm -rf "$dir"
 	exit "$status"

@@ -22,13 +22,11 @@ there() {
 }
 
 remove_pool() {
-	local status=$?
-
 	if there shm; then ipcrm -M $key; fi
 	if there sem; then ipcrm -S $key; fi
-	(exit $status)
 }
-trap 'remove_pool; clean_up' EXIT
+
+also_clean_up+=(remove_pool)
 
 nothing_left() {
 	! there shm || fail "a segment is left after $1"

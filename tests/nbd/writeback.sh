@@ -53,12 +53,19 @@ before=$(sum "$dir/swap")
 refused "writeback=$dir/swap: it holds swap: wipefs removes that" size=8M writeback="$dir/swap"
 equal "what is on it" "$(sum "$dir/swap")" "$before"
 
+# Forked off too, while there is somebody who reads it.
+if nbdkit -U "$dir/socket2" -P "$dir/pid2" "$ZCRAM_PLUGIN" size=8M lock=off writeback="$store" 2>"$dir/out"; then
+	kill "$(cat "$dir/pid2")"
+	fail "nbdkit forks off without a store"
+fi
+grep -qF "zcram: writeback=$store: cannot be found" "$dir/out" || fail "$(cat "$dir/out")"
+
 # To a file, which is made; by a relative path.
 cd "$dir"
 serve -- size=8M lock=auto pool=$pool control="$control" writeback=store writeback-size=16M
 cd - >/dev/null
+nbdcopy "$dir/in.img" "$uri" # by then the server has all that it needs
 equal "size of the file" "$(stat -c %s "$store")" 16777216
-nbdcopy "$dir/in.img" "$uri"
 get_stats
 stored=${S[pages_pool]}
 write_back '"pages":128,' '"type":"huge"'
@@ -93,14 +100,14 @@ nbdkit -U "$dir/remote" -P "$dir/remote.pid" "$ZCRAM_PLUGIN" size=16M lock=off
 kill_remote() {
 	kill "$(cat "$dir/remote.pid")" 2>/dev/null || true
 }
-trap 'kill_remote; remove_pool; clean_up' EXIT
+also_clean_up+=(kill_remote)
 remote="nbd+unix:///?socket=$dir/remote"
-refused "writeback=$remote: " size=8M writeback="$remote?x"
+refused "writeback=$remote?x: nbd_connect_uri: " size=8M writeback="$remote?x"
 serve -- size=8M lock=auto control="$control" writeback="$remote"
 nbdcopy "$dir/in.img" "$uri"
 write_back "\"pages\":$stored,"
 check_content
-[[ $(echo '{"version":1,"command":"stat"}' | "$ZCRAM_ASK" "$control") == \
-*"\"writeback\":{\"where\":\"$remote\",\"state\":\"ready\",\"error\":null}"* ]] ||
-	fail "$(echo '{"version":1,"command":"stat"}' | "$ZCRAM_ASK" "$control")"
+said=$(echo '{"version":1,"command":"stat"}' | "$ZCRAM_ASK" "$control")
+[[ ${said//\\/} == *"\"writeback\":{\"where\":\"$remote\",\"state\":\"ready\",\"error\":null}"* ]] ||
+	fail "$said"
 stop
