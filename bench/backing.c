@@ -5,8 +5,7 @@
  *
  *	zcram-bench-backing INPUT WHERE MIB auto|threads
  *
- * MIB of payload; WHERE is overwritten. bench/backing has the same file written by fio in the same
- * run.
+ * MIB of payload; WHERE is overwritten. store.py has the same file written by fio in the same run.
  */
 #include <err.h>
 #include <inttypes.h>

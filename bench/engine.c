@@ -8,7 +8,8 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-#define RESERVE (8 * MIB)
+#define RESERVE	  (8 * MIB)
+#define STORE_MIN (16 * MIB)
 
 void must(int ret, const char *what)
 {
@@ -29,7 +30,7 @@ static void *new_store(uint64_t size, uint64_t *ret_size)
 	return store;
 }
 
-struct device *engine_device(const struct engine *engine, uint64_t pages, bool auto_compact)
+static struct device *new_device(const struct engine *engine, uint64_t pages, bool auto_compact)
 {
 	struct device_options options = {
 		.size = pages * PAGE_SIZE,
@@ -42,6 +43,30 @@ struct device *engine_device(const struct engine *engine, uint64_t pages, bool a
 	if (engine->in_store)
 		options.store = new_store(options.size, &options.store_size);
 	must(device_new(&options, &device), "device_new");
+	return device;
+}
+
+struct device *engine_device(const struct engine *engine, uint64_t pages, bool auto_compact)
+{
+	struct device *device = new_device(engine, pages, auto_compact);
+
+	must(device_start(device), "device_start");
+	return device;
+}
+
+struct device *engine_device_backed(const struct engine *engine, uint64_t pages, const char *where)
+{
+	struct backing_options options = {
+		.where = where,
+		.name = "bench",
+		.file_size = pages * PAGE_SIZE + STORE_MIN,
+		.overwrite = true,
+	};
+	struct device *device = new_device(engine, pages, true);
+	char why[BACKING_WHY] = "";
+
+	if (device_open_backing(device, &options, why) < 0)
+		errx(EXIT_FAILURE, "%s: %s", where, why);
 	must(device_start(device), "device_start");
 	return device;
 }
@@ -71,6 +96,7 @@ static void usage(void)
 	      "  -p MIB        memory, recover: fill the device to this much payload; 100 by "
 	      "default\n"
 	      "  -t SECONDS    cold: how long pages have to go cold; 100 by default\n"
+	      "  -b FILE       cold: one device has its backing store in it, which is overwritten\n"
 	      "  -s            devices in shared memory, as those that outlive their process\n",
 	      stderr);
 	exit(EXIT_FAILURE);
@@ -98,7 +124,7 @@ int main(int argc, char **argv)
 	int opt, level = 1;
 	const char *what;
 
-	while ((opt = getopt(argc, argv, "a:l:f:r:m:p:t:s")) != -1) {
+	while ((opt = getopt(argc, argv, "a:l:f:r:m:p:t:b:s")) != -1) {
 		if (opt == 'a')
 			engine.algorithm = optarg;
 		else if (opt == 'f')
@@ -113,6 +139,8 @@ int main(int argc, char **argv)
 			engine.payload = parse_number("-p", optarg) * MIB;
 		else if (opt == 't')
 			engine.seconds = (unsigned int)parse_number("-t", optarg);
+		else if (opt == 'b')
+			engine.where = optarg;
 		else if (opt == 's')
 			engine.in_store = true;
 		else

@@ -23,6 +23,7 @@ struct engine {
 	unsigned int rounds;  /* 1..MAX_ROUNDS */
 	uint64_t payload;     /* bytes, for memory and recover */
 	unsigned int seconds; /* cold: how long the accesses go on */
+	const char *where;    /* cold: a file, overwritten, for the backing store; or NULL */
 	bool in_store;	      /* devices stand in shared memory, as those that outlive a process */
 };
 
@@ -39,8 +40,9 @@ void must(int ret, const char *what);
 /* As many pages as hold the payload asked for, by what the input comes to. */
 uint64_t engine_pages_for_payload(const struct engine *engine);
 
-/* A device of PAGES pages, started. */
+/* A device of PAGES pages, started; and one with a backing store at WHERE, of its size. */
 struct device *engine_device(const struct engine *engine, uint64_t pages, bool auto_compact);
+struct device *engine_device_backed(const struct engine *engine, uint64_t pages, const char *where);
 void engine_device_end(struct device *device);
 
 /* A stream, for the codec alone. */

@@ -3,7 +3,9 @@
 
 speed    the engine beside the codec alone, on the same pages
 memory   what the engine holds beside its payload: filled, overwritten, trimmed and compacted
-cold     memory of a device whose old pages are compressed again, beside one whose are not
+cold     memory of a device whose old pages are compressed again, and written back, beside one
+         whose are not
+store    writeback to a file, beside fio's sequential writes to it
 latency  4 KiB reads while the engine compacts, beside reads while it is idle
 nbd      through NBD, beside what nbdkit ships: copies, random requests, resident memory
 zram     the memory section's work on the kernel's zram, where /dev/zram0 is free
@@ -19,12 +21,14 @@ import pathlib
 import signal
 import subprocess
 import sys
+import tempfile
 
 import peers
 import plot
+import store
 import zram
 
-SECTIONS = ("speed", "memory", "latency", "cold", "nbd", "zram")
+SECTIONS = ("speed", "memory", "latency", "cold", "store", "nbd", "zram")
 METHODS = [(a, f) for a in ("lz4", "zstd") for f in ("none", "auto")]
 MIB = 1 << 20
 
@@ -122,23 +126,42 @@ def run_memory(args, report):
 
 def cold_name(line):
     name = f"{line['then']}(level={line['level']})"
-    return name + " and dictionaries" if line["dictionary"] == "yes" else name
+    if line["dictionary"] == "yes":
+        name += " and dictionaries"
+    return name + ", written back" if line["store"] == "yes" else name
 
 
 def run_cold(args, report):
-    lines = engine(args, "-a", "lz4", "-f", "auto", "-t", 100 if args.quick else 150, "cold")
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        lines = engine(args, "-a", "lz4", "-f", "auto", "-t", 100 if args.quick else 150,
+                       "-b", f"{directory}/store", "cold")
     rows = [(f"{l['algorithm']}, then {cold_name(l)}",
              *(number(int(l[k]) / MIB, 1) for k in ("payload_before", "payload", "memory_before",
                                                     "memory")),
              l["less"], l["cpu_mean"], l["cpu_most"],
              *(number(float(l[k]) / 1e3, 1) for k in ("p50_ns_before", "p50_ns",
-                                                      "p999_ns_before", "p999_ns")))
+                                                      "p999_ns_before", "p999_ns",
+                                                      "away_p50_ns")))
             for l in lines]
     report.table("A device whose pages go cold beside one that does nothing about it, MiB and "
-                 "microseconds of 4 KiB reads",
+                 "microseconds of 4 KiB reads from memory, and from the store",
                  ["", "payload", "then", "memory", "then", "less", "CPU", "most of a second",
-                  "p50", "then", "p99.9", "then"], rows)
+                  "p50", "then", "p99.9", "then", "p50, store"], rows)
     return lines
+
+
+def run_store(args, report):
+    # A disk: /tmp may be memory.
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        result = store.measure(args.build, args.input, directory, 128 if args.quick else 1024,
+                               1 if args.quick else 3)
+    rows = [(e["name"], number(e["pages_s"]), number(e["mib_s"]), number(result["fio_mib_s"]),
+             f"{e['mib_s'] / result['fio_mib_s']:.2f}", f"{e['written_to_payload']:.4f}",
+             number(e["reads_s_1"]), number(e["reads_s_32"])) for e in result["engines"]]
+    report.table(f"Writeback of {result['mib']} MiB to a file beside fio's sequential writes to it",
+                 ["", "pages/s", "MiB/s", "fio MiB/s", "ratio", "written/payload", "reads/s",
+                  "32 at once"], rows)
+    return result
 
 
 def run_latency(args, report):
@@ -232,7 +255,15 @@ def goals(data):
     for l in data["cold"]:
         what = f"pages that go cold, {l['algorithm']}, then {cold_name(l)}"
         rows += [(what + ": memory saved", float(l["less"]), ">=", 0.25),
-                 (what + ": CPU share", float(l["cpu_mean"]), "<=", float(l["cpu_budget"]))]
+                 (what + ": CPU share", float(l["cpu_mean"]), "<=", float(l["cpu_budget"])),
+                 (what + ": p99.9 of reads to that without",
+                  float(l["p999_ns"]) / float(l["p999_ns_before"]), "<=", 2)]
+        if l["store"] == "yes":
+            rows.append((what + ": bytes written to payload",
+                         int(l["backing_written"]) / int(l["written_back_payload"]), "<=", 1.05))
+    for e in data["store"]["engines"] if data["store"] else []:
+        rows.append((f"writeback by {e['name']} to fio", e["mib_s"] / data["store"]["fio_mib_s"],
+                     ">=", 0.8))
     for l in data["latency"]:
         if l["load"] == "compaction":
             rows.append((f"p99.9 of reads beside compaction to idle, {l['algorithm']}",
