@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <errno.h>
 
-#include "allocator/arena.h"
+#include "allocator/allocator.h"
 #include "allocator/worker.h"
 #include "allocator/zspage.h"
 #include "common/os.h"
@@ -118,12 +118,7 @@ static int alloc_scarce(struct zs_pool *pool, struct zs_class *own, uint32_t own
 	return r;
 }
 
-size_t zs_cell_bytes(struct zs_pool *pool, size_t len)
-{
-	return zs_class_of(pool, len)->cell;
-}
-
-int zs_alloc(struct zs_pool *pool, uint32_t owner, size_t len, zs_ref *ret_ref)
+int zspage_alloc(struct zs_pool *pool, uint32_t owner, size_t len, zs_ref *ret_ref)
 {
 	struct zs_class *c = zs_class_of(pool, len);
 	int r = -EAGAIN;
@@ -133,6 +128,32 @@ int zs_alloc(struct zs_pool *pool, uint32_t owner, size_t len, zs_ref *ret_ref)
 	if (likely(r == -EAGAIN))
 		r = alloc_in(pool, c, owner, ALLOC_OPEN, ret_ref);
 	return unlikely(r == -EAGAIN) ? alloc_shorter(pool, c, owner, ret_ref) : r;
+}
+
+size_t zspage_cell_bytes(struct zs_pool *pool, size_t len)
+{
+	return zs_class_of(pool, len)->cell;
+}
+
+bool zspage_has_cell(struct zs_pool *pool, size_t len)
+{
+	struct zs_class *c = zs_class_of(pool, len);
+	bool has;
+
+	pthread_mutex_lock(&c->lock);
+	has = zspage_fullest(pool, c) != NULL;
+	pthread_mutex_unlock(&c->lock);
+	return has;
+}
+
+int zs_alloc(struct zs_pool *pool, uint32_t owner, size_t len, zs_ref *ret_ref)
+{
+	return pool->allocator->alloc(pool, owner, len, ret_ref);
+}
+
+size_t zs_cell_bytes(struct zs_pool *pool, size_t len)
+{
+	return pool->allocator->cell_bytes(pool, len);
 }
 
 /*
@@ -175,7 +196,7 @@ static int grow(struct zs_pool *pool, struct zs_class *c, struct zspage *z, unsi
 	return r;
 }
 
-int zs_grow(struct zs_pool *pool, struct zs_class *c, enum arena_source source)
+int zspage_grow(struct zs_pool *pool, struct zs_class *c, enum arena_source source)
 {
 	unsigned int need = 0, goal = 0;
 	struct zspage *z;
@@ -208,7 +229,7 @@ static int refill(struct zs_pool *pool, struct zs_class *c)
 {
 	int r = arena_prepare(&pool->arena);
 
-	return r < 0 ? r : zs_grow(pool, c, ARENA_ANY);
+	return r < 0 ? r : pool->allocator->grow(pool, c, ARENA_ANY);
 }
 
 /* What hinders a write although pages are spare, such as migration, is over soon. */
@@ -253,6 +274,20 @@ int zs_refill(struct zs_pool *pool, size_t len)
 /* Frees that a class sees before the mover is asked whether compaction has become worth it. */
 #define FREES_PER_LOOK 128
 
+bool zspage_put(struct zs_pool *pool, struct zs_class *c, struct zspage *z, zs_ref ref)
+{
+	cell_put(pool, c, z, cell_of(c, z, ref));
+	if (z->pinned)
+		return false;
+	if (z->used > 0) {
+		zspage_regroup(pool, c, z);
+		return false;
+	}
+	zspage_unlist(pool, c, z);
+	zspage_destroy(pool, c, z);
+	return true;
+}
+
 /* Somebody is near the limit: he may wait for this cell, or for there to be something to compact. */
 static void note_free(struct zs_pool *pool)
 {
@@ -267,19 +302,10 @@ void zs_free(struct zs_pool *pool, zs_ref ref)
 	/* The cell is the caller's: its zspage can neither go nor change class. */
 	struct zspage *z = &a->zspages[load_relaxed(&a->page_map[page]) - 1];
 	struct zs_class *c = &pool->classes[load_relaxed(&z->klass)];
-	bool emptied = false, look;
+	bool emptied, look;
 
 	pthread_mutex_lock(&c->lock);
-	cell_put(pool, c, z, cell_of(c, z, ref));
-	if (!z->pinned) {
-		emptied = z->used == 0;
-		if (emptied) {
-			zspage_unlist(pool, c, z);
-			zspage_destroy(pool, c, z);
-		} else {
-			zspage_regroup(pool, c, z);
-		}
-	}
+	emptied = pool->allocator->put(pool, c, z, ref);
 	look = ++c->frees >= FREES_PER_LOOK;
 	if (look)
 		c->frees = 0;

@@ -50,7 +50,8 @@ static int place(struct zs_arena *a, const struct zs_store *store)
 	return 0;
 }
 
-int arena_init(struct zs_arena *a, uint64_t max_bytes, uint64_t limit, const struct zs_store *store)
+int arena_init(struct zs_arena *a, uint64_t max_bytes, uint64_t limit, const struct zs_store *store,
+	       bool ages)
 {
 	int r;
 
@@ -66,6 +67,8 @@ int arena_init(struct zs_arena *a, uint64_t max_bytes, uint64_t limit, const str
 		r = reserve(&a->page_map, a->nr_pages * sizeof(*a->page_map));
 	if (r == 0)
 		r = reserve(&a->zspages, a->nr_pages * sizeof(*a->zspages));
+	if (r == 0 && ages)
+		r = reserve(&a->ages, a->nr_pages * sizeof(*a->ages));
 	if (r == 0)
 		r = reserve(&a->extents, a->nr_extents * sizeof(*a->extents));
 	if (r == 0 && !store)
@@ -81,6 +84,7 @@ void arena_destroy(struct zs_arena *a)
 		headroom_destroy(&a->headroom);
 	unreserve(a->extents, a->nr_extents * sizeof(*a->extents));
 	unreserve(a->zspages, a->nr_pages * sizeof(*a->zspages));
+	unreserve(a->ages, a->nr_pages * sizeof(*a->ages));
 	unreserve(a->page_map, a->nr_pages * sizeof(*a->page_map));
 	if (!a->tags)
 		unreserve(a->base, a->size);

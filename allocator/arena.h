@@ -12,10 +12,11 @@
 
 /*
  * Room for MAX_BYTES of zspages; at most LIMIT bytes of them committed, 0: as many as there are. In
- * STORE, which arena_prepare() is to follow for, or in private memory: NULL.
+ * STORE, which arena_prepare() is to follow for, or in private memory: NULL. AGES: there is a table of
+ * them too.
  */
 int arena_init(struct zs_arena *arena, uint64_t max_bytes, uint64_t limit,
-	       const struct zs_store *store);
+	       const struct zs_store *store, bool ages);
 void arena_destroy(struct zs_arena *arena);
 
 /* The largest max_bytes. */

@@ -6,6 +6,7 @@
  */
 #include <assert.h>
 
+#include "allocator/allocator.h"
 #include "allocator/zspage.h"
 #include "common/fnv1a.h"
 
@@ -31,21 +32,26 @@ static struct cut best_cut(uint32_t cell)
 	return best;
 }
 
+void zs_class_lock_init(struct zs_class *c)
+{
+	pthread_mutexattr_t spin_first;
+
+	pthread_mutexattr_init(&spin_first);
+	pthread_mutexattr_settype(&spin_first, PTHREAD_MUTEX_ADAPTIVE_NP);
+	pthread_mutex_init(&c->lock, &spin_first);
+	pthread_mutexattr_destroy(&spin_first);
+}
+
 static void add_class(struct zs_pool *pool, struct cut cut)
 {
 	struct zs_class *c = &pool->classes[pool->nr_classes++];
-	pthread_mutexattr_t spin_first;
 
 	assert(pool->nr_classes <= ZS_MAX_CLASSES);
 	c->cell = cut.cell;
 	c->cells = cut.cells;
 	c->pages = cut.pages;
 	c->reciprocal = (uint32_t)(((UINT64_C(1) << 32) + cut.cell - 1) / cut.cell);
-	/* It is held for less than it takes to fall asleep. */
-	pthread_mutexattr_init(&spin_first);
-	pthread_mutexattr_settype(&spin_first, PTHREAD_MUTEX_ADAPTIVE_NP);
-	pthread_mutex_init(&c->lock, &spin_first);
-	pthread_mutexattr_destroy(&spin_first);
+	zs_class_lock_init(c);
 	for (unsigned int g = 0; g < ZS_GROUPS; g++)
 		c->heads[g] = ZS_NONE;
 }
@@ -88,7 +94,7 @@ static struct cut class_cut(const struct cuts *cuts, uint32_t size)
 	return cut;
 }
 
-uint64_t zs_layout(void)
+uint64_t zspage_layout(void)
 {
 	uint64_t hash = fnv1a_u64(FNV1A_START, ZS_OWNER_SIZE);
 	struct cuts cuts;

@@ -4,7 +4,7 @@
  * room for all of it; thoroughly, as long as that frees a page. What is then left half-filled is
  * squeezed: its objects are moved to its front, so that the pages behind them can be given back.
  */
-#include "allocator/arena.h"
+#include "allocator/allocator.h"
 #include "allocator/move.h"
 #include "allocator/worker.h"
 #include "common/step.h"
@@ -14,7 +14,7 @@ static uint64_t potential(const struct zs_class *c)
 	return c->room / c->cells * c->pages;
 }
 
-uint64_t compact_potential(struct zs_pool *pool)
+uint64_t zspage_potential(struct zs_pool *pool)
 {
 	uint64_t pages = 0;
 
@@ -169,4 +169,30 @@ void compact_squeeze(struct zs_pool *pool)
 {
 	for (uint32_t i = 0; i < pool->nr_classes && !load_relaxed(&pool->mover.stop); i++)
 		squeeze_class(pool, &pool->classes[i]);
+}
+
+void zspage_work(struct zs_pool *pool, bool settled)
+{
+	lower_pass(pool);
+	if (zspage_potential(pool) > mover_worth(pool, settled))
+		compact_pass(pool, settled);
+	migrate_if_worth(pool, settled);
+	if (settled) {
+		lift_pass(pool);
+		compact_squeeze(pool);
+	}
+}
+
+void zspage_compact(struct zs_pool *pool)
+{
+	lower_pass(pool);
+	compact_pass(pool, true);
+	migrate_pass(pool);
+	lift_pass(pool);
+	compact_squeeze(pool);
+}
+
+void zspage_compact_lightly(struct zs_pool *pool)
+{
+	compact_pass(pool, false);
 }

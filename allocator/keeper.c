@@ -6,7 +6,7 @@
  */
 #include <errno.h>
 
-#include "allocator/arena.h"
+#include "allocator/allocator.h"
 #include "allocator/worker.h"
 #include "allocator/zspage.h"
 #include "common/os.h"
@@ -110,7 +110,7 @@ static void feed(struct zs_pool *pool)
 		/* A failure leaves it to the write, which has the reserve and can report it. */
 		if (load_relaxed(&c->wants) &&
 		    __atomic_exchange_n(&c->wants, false, __ATOMIC_SEQ_CST) &&
-		    zs_grow(pool, c, ARENA_BARE) == 0)
+		    pool->allocator->grow(pool, c, ARENA_BARE) == 0)
 			parking_notify(&pool->given, true);
 	}
 }

@@ -47,7 +47,7 @@ static bool take_own(struct zs_pool *pool, struct zs_class *own, uint32_t owner,
 {
 	if (take_free(pool, own, owner, ret_ref))
 		return true;
-	return arena_prepare(&pool->arena) == 0 && zs_grow(pool, own, ARENA_BARE) == 0 &&
+	return arena_prepare(&pool->arena) == 0 && zspage_grow(pool, own, ARENA_BARE) == 0 &&
 	       take_free(pool, own, owner, ret_ref);
 }
 

@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "allocator/allocator.h"
 #include "allocator/zspage.h"
 #include "common/bitmap.h"
 
@@ -59,7 +60,7 @@ static void add_held(struct map *m)
 /* The live cells of a zspage are taken to be spread evenly over its committed pages. */
 static void add_zspage(struct map *m, const struct zs_class *c, const struct zspage *z)
 {
-	uint64_t live = (uint64_t)z->used * c->cell;
+	uint64_t live = m->pool->allocator->live(c, z);
 
 	for (unsigned int i = 0; i < z->committed && z->first + i < m->pages; i++)
 		m->buckets[bucket_of(m, z->first + i)].live +=

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Migration: the zspages of the extent that holds the fewest pages move, object by object, to runs
- * in the other extents, so that 2 MiB in a row come free.
+ * Migration: what is in the extent that holds the fewest pages moves, object by object, to runs in
+ * the other extents, so that 2 MiB in a row come free.
  */
 #include <errno.h>
 
-#include "allocator/arena.h"
+#include "allocator/allocator.h"
 #include "allocator/move.h"
 #include "allocator/worker.h"
 #include "common/step.h"
@@ -67,8 +67,7 @@ static void unpin_or_destroy(struct zs_pool *pool, struct zs_class *c, struct zs
 		zspage_destroy(pool, c, z);
 }
 
-/* Move the zspage at PAGE out of its extent. False: it could not be, not wholly. */
-static bool migrate_zspage(struct zs_pool *pool, uint32_t page)
+bool zspage_migrate(struct zs_pool *pool, uint32_t page)
 {
 	struct zs_class *c;
 	struct zspage *z = pin_at(pool, page, &c), *copy;
@@ -97,7 +96,8 @@ static bool migrate_extent(struct zs_pool *pool, uint32_t extent)
 	for (uint32_t page = first; page < first + ZS_EXTENT_PAGES; page++) {
 		if (load_relaxed(&pool->mover.stop))
 			break;
-		if (load_relaxed(&pool->arena.page_map[page]) && !migrate_zspage(pool, page))
+		if (load_relaxed(&pool->arena.page_map[page]) &&
+		    !pool->allocator->migrate(pool, page))
 			break; /* what is busy now is worth another try later, not a wait */
 	}
 	return arena_reopen(&pool->arena, extent);
@@ -113,4 +113,11 @@ void migrate_pass(struct zs_pool *pool)
 			break;
 		add_relaxed(&pool->extents_migrated, 1);
 	}
+}
+
+void migrate_if_worth(struct zs_pool *pool, bool settled)
+{
+	/* Whole extents cost more copying than pages: for those ask eight times as much. */
+	if (arena_fragmented(&pool->arena) > 8 * mover_worth(pool, settled) + ZS_EXTENT_PAGES)
+		migrate_pass(pool);
 }

@@ -4,7 +4,7 @@
  * is a sixteenth of the pool, for the holes are likely to be filled again by themselves; when
  * nothing has been freed for a second, a sixty-fourth.
  */
-#include "allocator/arena.h"
+#include "allocator/allocator.h"
 #include "allocator/worker.h"
 #include "common/os.h"
 
@@ -16,7 +16,7 @@
 /* However much is freed, the mover looks no more often than this. */
 #define PAUSE_MS 50
 
-static uint64_t worth(struct zs_pool *pool, bool settled)
+uint64_t mover_worth(struct zs_pool *pool, bool settled)
 {
 	uint32_t pages = load_relaxed(&pool->arena.pool);
 
@@ -32,16 +32,7 @@ void mover_look(struct zs_pool *pool)
 static void work(struct zs_pool *pool, bool settled)
 {
 	pthread_mutex_lock(&pool->mover_lock);
-	lower_pass(pool);
-	if (compact_potential(pool) > worth(pool, settled))
-		compact_pass(pool, settled);
-	/* Whole extents cost more copying than pages: for those ask eight times as much. */
-	if (arena_fragmented(&pool->arena) > 8 * worth(pool, settled) + ZS_EXTENT_PAGES)
-		migrate_pass(pool);
-	if (settled) {
-		lift_pass(pool);
-		compact_squeeze(pool);
-	}
+	pool->allocator->work(pool, settled);
 	pthread_mutex_unlock(&pool->mover_lock);
 	keeper_look(pool, false); /* what came free is its to release */
 }
@@ -76,28 +67,10 @@ void *mover_main(void *opaque)
 	return NULL;
 }
 
-/* All that can be done by moving objects. Mover lock. */
-static void compact_all(struct zs_pool *pool)
-{
-	lower_pass(pool);
-	compact_pass(pool, true);
-	migrate_pass(pool);
-	lift_pass(pool);
-	compact_squeeze(pool);
-}
-
-void zs_make_room(struct zs_pool *pool)
-{
-	pthread_mutex_lock(&pool->mover_lock);
-	compact_all(pool);
-	pthread_mutex_unlock(&pool->mover_lock);
-	keeper_trim(pool, TRIM_ALL);
-}
-
 void zs_compact(struct zs_pool *pool)
 {
 	pthread_mutex_lock(&pool->mover_lock);
-	compact_all(pool);
+	pool->allocator->compact(pool);
 	pthread_mutex_unlock(&pool->mover_lock);
 	keeper_trim(pool, TRIM_GENTLY);
 	keeper_release_gently(pool);

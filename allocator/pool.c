@@ -3,9 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "allocator/arena.h"
+#include "allocator/allocator.h"
 #include "allocator/worker.h"
-#include "allocator/zspage.h"
 #include "common/os.h"
 
 /*
@@ -25,10 +24,20 @@ uint64_t zs_min_limit(void)
 	return (uint64_t)ZS_MAX_PAGES * ZS_PAGE_SIZE;
 }
 
+static const struct zs_allocator *const allocators[ZS_KINDS] = {
+	[ZS_ZSPAGE] = &zspage_allocator,
+	[ZS_ZBUD] = &zbud_allocator,
+};
+
+uint64_t zs_layout(enum zs_kind kind)
+{
+	return allocators[kind]->layout();
+}
+
 static bool options_valid(const struct zs_options *options)
 {
-	return options->max_bytes > 0 && options->max_bytes <= zs_max_bytes() &&
-	       options->reserve <= zs_max_bytes() &&
+	return options->kind < ZS_KINDS && options->max_bytes > 0 &&
+	       options->max_bytes <= zs_max_bytes() && options->reserve <= zs_max_bytes() &&
 	       (!options->limit || options->limit >= zs_min_limit());
 }
 
@@ -43,7 +52,9 @@ int zs_pool_new(const struct zs_options *options, struct zs_pool **ret_pool)
 	if (posix_memalign(&memory, CACHE_LINE, sizeof(*pool)) != 0)
 		return -ENOMEM;
 	pool = memset(memory, 0, sizeof(*pool));
-	r = arena_init(&pool->arena, options->max_bytes, options->limit, options->store);
+	pool->allocator = allocators[options->kind];
+	r = arena_init(&pool->arena, options->max_bytes, options->limit, options->store,
+		       pool->allocator->ages);
 	if (r == 0 && options->store && !options->ahead) {
 		r = arena_prepare(&pool->arena);
 		if (r < 0)
@@ -61,7 +72,7 @@ int zs_pool_new(const struct zs_options *options, struct zs_pool **ret_pool)
 	pool->auto_compact = options->auto_compact;
 	pthread_mutex_init(&pool->mover_lock, NULL);
 	pthread_mutex_init(&pool->keeper_lock, NULL);
-	zs_classes_init(pool);
+	pool->allocator->init(pool);
 	*ret_pool = pool;
 	return 0;
 }

@@ -12,26 +12,22 @@
  */
 #include <string.h>
 
-#include "allocator/arena.h"
 #include "allocator/pages.h"
+#include "allocator/recover.h"
 #include "allocator/zspage.h"
 #include "common/bitmap.h"
 #include "common/os.h"
 #include "common/step.h"
 
-#define MOST_CELLS   (ZS_MAX_PAGES * ZS_PAGE_SIZE / ZS_MIN_CELL)
 #define EXTENT_BYTES ((size_t)ZS_EXTENT_PAGES * ZS_PAGE_SIZE)
 
-/* The class that a tag names, or NULL: no zspage can start there. END: where the last one ended. */
-static struct zs_class *class_of_tag(struct zs_pool *pool, uint32_t page, uint32_t end)
+/* The class that a tag names, or NULL: no zspage can start there. */
+static struct zs_class *class_at(struct zs_pool *pool, uint32_t page)
 {
 	uint32_t tag = pool->arena.tags[page];
-	uint32_t klass = tag & ZS_TAG_RAW ? pool->raw_class : tag - 1;
+	struct zs_class *c = tag == 0 ? NULL : pool->allocator->class_of_tag(pool, tag);
 
-	if (tag == 0 || klass >= pool->nr_classes || page < end ||
-	    page % ZS_EXTENT_PAGES + pool->classes[klass].pages > ZS_EXTENT_PAGES)
-		return NULL;
-	return &pool->classes[klass];
+	return c && page % ZS_EXTENT_PAGES + c->pages <= ZS_EXTENT_PAGES ? c : NULL;
 }
 
 /* The next zspage from page FROM on, and where the one before ended: its class, or NULL. */
@@ -40,7 +36,7 @@ static struct zs_class *next_zspage(struct zs_pool *pool, uint32_t from, uint32_
 	uint32_t end = pool->arena.top_extent * ZS_EXTENT_PAGES;
 
 	for (uint32_t page = from; page < end; page++) {
-		struct zs_class *c = class_of_tag(pool, page, from);
+		struct zs_class *c = class_at(pool, page);
 
 		if (c) {
 			*ret_first = page;
@@ -110,17 +106,13 @@ static void make_zspage(struct zs_pool *pool, uint32_t index, const struct zs_cl
 {
 	struct zs_arena *a = &pool->arena;
 	struct zspage *z = &a->zspages[index];
-	uint32_t tag = a->tags[first];
 
 	*z = (struct zspage){
 		.first = first,
 		.klass = zs_class_index(pool, c),
-		.free_head = ZS_CELL_NONE,
 		.group = ZS_GROUP_NONE,
-		.raw = zs_class_index(pool, c) == pool->raw_class,
 	};
-	if (z->raw)
-		z->owner = tag & ZS_TAG_RAW ? tag & ~ZS_TAG_RAW : ZS_HOLE;
+	pool->allocator->remake(pool, z, a->tags[first]);
 	for (unsigned int i = 0; i < c->pages; i++)
 		a->page_map[first + i] = index + 1;
 }
@@ -163,88 +155,13 @@ bool zs_recover_holds(struct zs_pool *pool, zs_ref ref, size_t len)
 	struct zs_arena *a = &pool->arena;
 	uint64_t page = ref * ZS_REF_UNIT / ZS_PAGE_SIZE;
 	struct zspage *z = zspage_at(a, page);
-	struct zs_class *c = z ? &pool->classes[z->klass] : NULL;
-	unsigned int cell;
 
-	if (!z || z->raw != (len > ZS_MAX_SMALL))
-		return false;
-	cell = cell_of(c, z, ref);
-	if (cell >= c->cells || cell_ref(c, z, cell) != ref)
-		return false;
-	if (!z->raw && len + ZS_OWNER_SIZE > c->cell)
+	if (!z || !pool->allocator->holds(pool, z, ref, len))
 		return false;
 	/* To be looked at though it be swapped out. Counts are made when all bits are known. */
 	bitmap_set_range(a->extents[page / ZS_EXTENT_PAGES].committed,
 			 (unsigned int)(page % ZS_EXTENT_PAGES), 1);
-	if (!class_is_near(c, zs_class_of(pool, len)))
-		zspage_mark_fallbacks(c, z);
 	return true;
-}
-
-/* What recover_zspage() works with. */
-struct recovery {
-	struct zs_pool *pool;
-	bool (*claim)(void *opaque, uint32_t owner, zs_ref ref);
-	void *opaque;
-	struct zs_recovered found;
-	/* Of the extent at hand: pages that may be read; that have memory for sure. */
-	uint64_t readable[ZS_EXTENT_PAGES / 64];
-	uint64_t *committed;
-	/* Of the zspage at hand: which cells are live, and the first behind the last of them. */
-	uint64_t live[(MOST_CELLS + 63) / 64];
-	unsigned int fresh;
-};
-
-/* Is the cell claimed by its owner? Reads it if it can be read. */
-static bool claim_cell(struct recovery *k, const struct zs_class *c, const struct zspage *z,
-		       unsigned int cell)
-{
-	uint64_t offset = (uint64_t)cell * c->cell;
-	unsigned int at = z->first % ZS_EXTENT_PAGES;
-	unsigned int page = at + (unsigned int)(offset / ZS_PAGE_SIZE);
-	unsigned int last = at + (unsigned int)((offset + c->cell - 1) / ZS_PAGE_SIZE);
-	uint32_t owner = z->owner;
-
-	if (!bitmap_test(k->readable, page))
-		return false;
-	if (!z->raw) {
-		owner = *cell_word(k->pool, c, z, cell);
-		bitmap_set_range(k->committed, page, 1);
-	}
-	if (owner & ZS_HOLE || !k->claim(k->opaque, owner, cell_ref(c, z, cell)))
-		return false;
-	bitmap_set_range(k->committed, page, last - page + 1);
-	return true;
-}
-
-static void claim_cells(struct recovery *k, const struct zs_class *c, struct zspage *z)
-{
-	memset(k->live, 0, sizeof(k->live));
-	k->fresh = 0;
-	for (unsigned int cell = 0; cell < c->cells; cell++) {
-		if (!claim_cell(k, c, z, cell))
-			continue;
-		bitmap_set_range(k->live, cell, 1);
-		z->used++;
-		k->fresh = cell + 1;
-	}
-	k->found.objects += z->used;
-}
-
-/* Cells before the last live one that are not live are holes, the lowest the first to be taken. */
-static void make_holes(struct recovery *k, const struct zs_class *c, struct zspage *z)
-{
-	z->fresh = (uint16_t)k->fresh;
-	z->free_head = ZS_CELL_NONE;
-	for (unsigned int cell = k->fresh; cell-- > 0;) {
-		uint32_t *word = cell_word(k->pool, c, z, cell);
-
-		if (bitmap_test(k->live, cell))
-			continue;
-		k->found.freed += !(*word & ZS_HOLE);
-		*word = ZS_HOLE | z->free_head;
-		z->free_head = (uint16_t)cell;
-	}
 }
 
 /* No object in it: it is none, and its pages are nobody's. */
@@ -252,7 +169,6 @@ static void drop_zspage(struct recovery *k, struct zs_class *c, struct zspage *z
 {
 	struct zs_arena *a = &k->pool->arena;
 
-	k->found.freed += z->raw && !(z->owner & ZS_HOLE);
 	zspage_clear_fallbacks(c, z);
 	for (unsigned int i = 0; i < c->pages; i++)
 		a->page_map[z->first + i] = 0;
@@ -263,34 +179,17 @@ static void drop_zspage(struct recovery *k, struct zs_class *c, struct zspage *z
 
 static int recover_zspage(struct recovery *k, struct zs_class *c, struct zspage *z)
 {
-	unsigned int at = z->first % ZS_EXTENT_PAGES, need, has;
+	int r = k->pool->allocator->recover(k, c, z);
 
-	claim_cells(k, c, z);
+	if (r < 0)
+		return r;
 	if (z->used == 0) {
 		drop_zspage(k, c, z);
 		STEP("recover: zspage dropped");
 		return 0;
 	}
-	/* A page of it that is swapped out, with no object: it has to be there again. */
-	need = zspage_pages(c, k->fresh);
-	has = bitmap_run(k->committed, true, at, at + c->pages);
-	if (has < need) {
-		int r = os_commit(arena_page(&k->pool->arena, z->first),
-				  (size_t)need * ZS_PAGE_SIZE);
-
-		if (r < 0)
-			return r;
-		bitmap_set_range(k->committed, at, need);
-		has = bitmap_run(k->committed, true, at, at + c->pages);
-	}
-	z->committed = (uint8_t)has;
-	if (!z->raw)
-		make_holes(k, c, z);
 	c->zspages++;
 	c->used += z->used;
-	c->room += zspage_room(c, z) - z->used;
-	bump(&c->opened, 1);
-	zspage_enlist(k->pool, c, z);
 	STEP("recover: zspage rebuilt");
 	return 0;
 }

@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* What is known of the room that the limit leaves, and how more is made. */
-#include "allocator/arena.h"
+#include "allocator/allocator.h"
 #include "allocator/worker.h"
-#include "allocator/zspage.h"
 
 void zs_get_room(struct zs_pool *pool, struct zs_room *ret)
 {
@@ -19,14 +18,8 @@ void zs_get_room(struct zs_pool *pool, struct zs_room *ret)
 
 bool zs_may_fit(struct zs_pool *pool, size_t len)
 {
-	struct zs_class *c = zs_class_of(pool, len);
-	bool has_cell;
-
 	/* Locks, although it is a hint: whoever announces himself first does not miss what comes free. */
-	pthread_mutex_lock(&c->lock);
-	has_cell = zspage_fullest(pool, c) != NULL;
-	pthread_mutex_unlock(&c->lock);
-	return has_cell || arena_allows(&pool->arena, 1);
+	return pool->allocator->has_cell(pool, len) || arena_allows(&pool->arena, 1);
 }
 
 struct parking *zs_room_parking(struct zs_pool *pool)
@@ -54,11 +47,29 @@ void zs_trim(struct zs_pool *pool)
 	keeper_trim(pool, TRIM_ALL);
 }
 
+void zs_make_room(struct zs_pool *pool)
+{
+	pthread_mutex_lock(&pool->mover_lock);
+	pool->allocator->make_room(pool);
+	pthread_mutex_unlock(&pool->mover_lock);
+	keeper_trim(pool, TRIM_ALL);
+}
+
+uint64_t zs_potential(struct zs_pool *pool)
+{
+	return pool->allocator->potential(pool) * ZS_PAGE_SIZE;
+}
+
+uint32_t zs_buddy(struct zs_pool *pool, zs_ref ref)
+{
+	return pool->allocator->buddy ? pool->allocator->buddy(pool, ref) : ZS_OWNER_MAX;
+}
+
 void zs_compact_lightly(struct zs_pool *pool, uint64_t worth)
 {
-	if (!load_relaxed(&pool->auto_compact) || compact_potential(pool) * ZS_PAGE_SIZE < worth)
+	if (!load_relaxed(&pool->auto_compact) || zs_potential(pool) < worth)
 		return;
 	pthread_mutex_lock(&pool->mover_lock);
-	compact_pass(pool, false);
+	pool->allocator->compact_lightly(pool);
 	pthread_mutex_unlock(&pool->mover_lock);
 }

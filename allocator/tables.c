@@ -35,6 +35,8 @@ int arena_prepare(struct zs_arena *a)
 	if (zspages > had_zspages) {
 		zspages = (uint32_t)min_u64((uint64_t)zspages + batch, a->nr_pages);
 		r = ready(a, a->zspages, sizeof(*a->zspages), had_zspages, zspages);
+		if (r == 0 && a->ages)
+			r = ready(a, a->ages, sizeof(*a->ages), had_zspages, zspages);
 	}
 	if (r == 0 && map > had_map)
 		r = ready(a, a->page_map, sizeof(*a->page_map), had_map, map);
@@ -96,6 +98,8 @@ int arena_prefault(struct zs_arena *a)
 	map = a->ready_map;
 	pthread_mutex_unlock(&a->lock);
 	r = os_prefault(a->zspages, zspages * sizeof(*a->zspages));
+	if (r == 0 && a->ages)
+		r = os_prefault(a->ages, zspages * sizeof(*a->ages));
 	if (r == 0)
 		r = os_prefault(a->page_map, map * sizeof(*a->page_map));
 	if (r == 0)
@@ -140,6 +144,8 @@ int arena_prefault_ahead(struct zs_arena *a)
 	zspages = min_u64(zspages + a->reserve + 1 + 4 * batch, a->nr_pages);
 	if (r == 0)
 		r = os_prefault(a->zspages, zspages * sizeof(*a->zspages));
+	if (r == 0 && a->ages)
+		r = os_prefault(a->ages, zspages * sizeof(*a->ages));
 	if (r == 0)
 		r = os_prefault(a->page_map, map * sizeof(*a->page_map));
 	if (r == 0)
@@ -159,5 +165,6 @@ uint64_t arena_metadata(const struct zs_arena *a)
 	return align_up(a->ready_map * sizeof(*a->page_map), ZS_PAGE_SIZE) +
 	       (a->tags ? align_up(a->ready_map * sizeof(*a->tags), ZS_PAGE_SIZE) : 0) +
 	       align_up(a->ready_map / ZS_EXTENT_PAGES * sizeof(*a->extents), ZS_PAGE_SIZE) +
-	       align_up(a->ready_zspages * sizeof(*a->zspages), ZS_PAGE_SIZE);
+	       align_up(a->ready_zspages * sizeof(*a->zspages), ZS_PAGE_SIZE) +
+	       (a->ages ? align_up(a->ready_zspages * sizeof(*a->ages), ZS_PAGE_SIZE) : 0);
 }

@@ -1,67 +1,21 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* zs_validate(): every invariant of zs-types.h, by its number. */
+/* zs_validate(): every invariant of zs-types.h, by its number; those of zbud: zbud-check.c. */
 #include <errno.h>
-#include <string.h>
 
-#include "allocator/arena.h"
+#include "allocator/check.h"
 #include "allocator/pages.h"
 #include "allocator/zspage.h"
 #include "common/bitmap.h"
 
-struct check {
-	struct zs_pool *pool;
-	bool (*live)(void *opaque, uint32_t owner, zs_ref ref);
-	void *opaque;
-	uint64_t zspages, used, room, fallbacks; /* sums over the zspages of one class */
-};
-
-static const char *check_cells(struct check *k, struct zs_class *c, struct zspage *z)
-{
-	unsigned int live = 0;
-
-	for (unsigned int cell = 0; cell < c->cells; cell++) {
-		uint32_t owner;
-
-		if (!cell_live(k->pool, c, z, cell, &owner))
-			continue;
-		live++;
-		if (k->live && !k->live(k->opaque, owner, cell_ref(c, z, cell)))
-			return "Z7: a live cell's owner does not name it";
-	}
-	return live == z->used ? NULL : "Z2: used is not the number of live cells";
-}
-
-static const char *check_free_list(struct check *k, struct zs_class *c, struct zspage *z)
-{
-	unsigned int n = 0, cell = z->free_head;
-
-	for (; cell != ZS_CELL_NONE; n++) {
-		const char *at = (char *)arena_page(&k->pool->arena, z->first) + cell * c->cell;
-		uint32_t word;
-
-		if (cell >= z->fresh || n > z->fresh)
-			return "Z4: the free list leaves the zspage, or is a circle";
-		memcpy(&word, at, sizeof(word));
-		if (!(word & ZS_HOLE))
-			return "Z4: a live cell is on the free list";
-		cell = word & UINT16_MAX;
-	}
-	return n + z->used == z->fresh ? NULL : "Z4: a hole is not on the free list";
-}
-
 /* Of a zspage's pages; that there are no others says check_tags(). */
 static bool tags_agree(const struct zs_pool *pool, const struct zs_class *c, const struct zspage *z)
 {
-	uint32_t tag = zs_class_index(pool, c) + 1U;
-
 	if (!pool->arena.tags)
 		return true;
-	if (z->raw && z->used > 0)
-		tag = ZS_TAG_RAW | z->owner;
 	for (unsigned int i = 1; i < c->pages; i++)
 		if (load_relaxed(&pool->arena.tags[z->first + i]) != 0)
 			return false;
-	return load_relaxed(&pool->arena.tags[z->first]) == tag;
+	return load_relaxed(&pool->arena.tags[z->first]) == pool->allocator->tag(pool, z);
 }
 
 static const char *check_place(struct check *k, struct zs_class *c, struct zspage *z)
@@ -87,60 +41,6 @@ static const char *check_place(struct check *k, struct zs_class *c, struct zspag
 	return used < c->pages ? "A1: a zspage's page is not marked used" : NULL;
 }
 
-static const char *check_group(struct check *k, struct zs_class *c, struct zspage *z)
-{
-	unsigned int room = zspage_room(c, z), g = ZS_GROUP_FULL;
-
-	if (z->used > room || (!z->raw && (z->used > z->fresh || z->fresh > room)))
-		return "Z3: more cells in use than there are";
-	if (z->pinned)
-		return z->group == ZS_GROUP_NONE ? NULL : "Z6: a pinned zspage is on a list";
-	if (z->used < room)
-		g = z->used * ZS_GROUP_ROOM / c->cells;
-	else if (room < c->cells)
-		g = ZS_GROUP_TAIL;
-	if (z->group != g)
-		return "Z6: a zspage is on another list than that of its fullness";
-	return NULL;
-}
-
-static const char *check_zspage(struct check *k, struct zs_class *c, struct zspage *z)
-{
-	const char *error = check_group(k, c, z);
-
-	if (!error)
-		error = check_place(k, c, z);
-	if (!error)
-		error = check_cells(k, c, z);
-	if (!error && !z->raw)
-		error = check_free_list(k, c, z);
-	k->zspages++;
-	k->fallbacks += z->fallbacks;
-	k->used += z->used;
-	k->room += zspage_room(c, z) - z->used;
-	return error;
-}
-
-/* The lists of a class hold its zspages that are not pinned, each once. */
-static const char *check_lists(struct check *k, struct zs_class *c, uint64_t listed)
-{
-	uint64_t n = 0;
-
-	for (unsigned int g = 0; g < ZS_GROUPS; g++) {
-		uint32_t prev = ZS_NONE, index = c->heads[g];
-
-		if ((c->groups >> g & 1) != (index != ZS_NONE))
-			return "C2: the class's bit of a list is wrong";
-		for (; index != ZS_NONE; prev = index, index = k->pool->arena.zspages[index].next) {
-			struct zspage *z = &k->pool->arena.zspages[index];
-
-			if (z->group != g || z->prev != prev || ++n > c->zspages)
-				return "Z6: a list is broken";
-		}
-	}
-	return n == listed ? NULL : "Z6: a zspage is on no list";
-}
-
 /* Under the class lock, which keeps its zspages, and only them, as they are. */
 static const char *check_class(struct check *k, uint32_t index)
 {
@@ -160,15 +60,19 @@ static const char *check_class(struct check *k, uint32_t index)
 
 		if (load_relaxed(&a->zspages[i].klass) != index)
 			continue;
-		error = check_zspage(k, c, &a->zspages[i]);
+		error = k->pool->allocator->check(k, c, &a->zspages[i]);
+		if (!error)
+			error = check_place(k, c, &a->zspages[i]);
 		if (error)
 			return error;
+		k->zspages++;
+		k->used += a->zspages[i].used;
 		listed += !a->zspages[i].pinned;
 	}
 	if (k->zspages != c->zspages || k->used != c->used || k->room != c->room ||
 	    k->fallbacks != c->fallbacks)
 		return "C1: a class's counts are not the sums over its zspages";
-	return check_lists(k, c, listed);
+	return k->pool->allocator->check_lists(k, c, listed);
 }
 
 static const char *check_hints(const struct zs_arena *a, uint32_t index, enum zs_run kind)

@@ -47,23 +47,20 @@ bool keeper_trim(struct zs_pool *pool, enum trim_mode mode);
 /* Release spare pages beyond the reserve, with pauses while requests are served. Blocks. */
 void keeper_release_gently(struct zs_pool *pool);
 
-/*
- * Commit memory for the next cell of the class if it has none, in a zspage that has a tail or in a new
- * one of pages from SOURCE. Blocks. -ENOSPC, -ENOMEM.
- */
-int zs_grow(struct zs_pool *pool, struct zs_class *class, enum arena_source source);
+/* So many pages have to come free for moving objects to be worth it. */
+uint64_t mover_worth(struct zs_pool *pool, bool settled);
 
-/* The mover's passes, with the mover lock held. Migration blocks. */
+/* Free whole extents. Mover lock. Blocks. */
+void migrate_pass(struct zs_pool *pool);
+void migrate_if_worth(struct zs_pool *pool, bool settled);
+
+/* The other passes of the mover's, of zspages, with the mover lock held. */
 void compact_pass(struct zs_pool *pool, bool thorough);
 void compact_squeeze(struct zs_pool *pool);
 void lift_pass(struct zs_pool *pool);
 void lower_pass(struct zs_pool *pool);
-void migrate_pass(struct zs_pool *pool);
 
 /* Is there anything that lower_pass() may have to do? */
 bool lower_pending(struct zs_pool *pool);
-
-/* Pages that compaction would free. */
-uint64_t compact_potential(struct zs_pool *pool);
 
 #endif

@@ -75,6 +75,7 @@
 
 #include <pthread.h>
 
+#include "allocator/zbud-types.h"
 #include "allocator/zs.h"
 #include "common/headroom.h"
 #include "common/parking.h"
@@ -119,7 +120,8 @@ struct zspage {
 			uint16_t fresh;	    /* cells from this one on are fresh */
 			uint16_t free_head; /* first hole, or ZS_CELL_NONE */
 		};
-		uint32_t owner; /* of the raw page */
+		uint32_t owner;	    /* of the raw page */
+		uint16_t chunks[2]; /* of a page of zbud: of its first and its last buddy */
 	};
 	uint8_t committed; /* pages, from the first on */
 	uint8_t group : 4;
@@ -187,6 +189,7 @@ struct zs_arena {
 	uint32_t nr_extents;
 	uint32_t reserve_asked; /* spare pages that the keeper is to keep if the limit allows */
 	struct zspage *zspages; /* see there; addressed by index */
+	struct zbud_age *ages;	/* of each, with zbud; NULL: there is none. Its class lock */
 	/* In the store; NULL: there is none. The arena lock; a live raw page's tag: the class lock. */
 	uint32_t *tags;
 	uint64_t *top;	    /* top_extent, and its complement in the upper half */
@@ -228,6 +231,7 @@ struct zs_worker {
 
 struct zs_pool {
 	struct zs_arena arena;
+	const struct zs_allocator *allocator; /* allocator.h */
 	struct zs_owner_ops owner;
 	bool auto_compact; /* atomic */
 	bool started;	   /* atomic: the threads run, there are others to be served meanwhile */
@@ -242,6 +246,7 @@ struct zs_pool {
 	uint32_t freed; /* cells since zs_watch(), up to ZS_FREED_MAX; atomic */
 	/* Statistics: relaxed atomics. */
 	uint64_t objects_compacted, pages_compacted, objects_migrated, extents_migrated, refills;
+	struct zbud zbud;
 	struct zs_class classes[ZS_MAX_CLASSES];
 };
 

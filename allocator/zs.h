@@ -19,6 +19,9 @@
  *    when its last cell with memory is taken; so the mean loss is half a page a class instead of
  *    half a zspage, and long chains, many classes and little rounding cost nothing.
  *
+ * zspages are the kind of pool that is meant by all this; zbud, the other, shares all but how pages are
+ * cut (allocator.h, zbud-types.h), and has one class.
+ *
  * Lock order, outermost first; a lock may be skipped, never taken upwards:
  *
  *	settings lock	one change of settings at a time		the owner's
@@ -71,6 +74,13 @@ typedef uint64_t zs_ref;
 struct parking;
 struct zs_pool;
 
+/* How a pool places objects. The numbers stand in stores. */
+enum zs_kind {
+	ZS_ZSPAGE, /* zspages of size classes: the densest */
+	ZS_ZBUD,   /* two objects a page: what it takes to free one is bounded (zbud-types.h) */
+	ZS_KINDS
+};
+
 struct zs_owner_ops {
 	/*
 	 * Copy the object that OWNER holds at FROM to TO and name TO from then on: true. Or do
@@ -100,6 +110,7 @@ struct zs_store {
 };
 
 struct zs_options {
+	enum zs_kind kind;
 	uint64_t max_bytes; /* the most that could ever be stored, for the size of the arena */
 	uint64_t limit;	    /* bytes of committed zspage pages at most; 0: max_bytes */
 	uint64_t reserve;   /* bytes kept committed and free, when the threads run */
@@ -138,8 +149,8 @@ uint64_t zs_arena_bytes(uint64_t max_bytes);
 /* What *top of a store says before anything was stored: not 0, which says nothing. */
 uint64_t zs_top_of_none(void);
 
-/* A number that is another when zspages are cut otherwise, so that refs and tags mean other cells. */
-uint64_t zs_layout(void);
+/* A number that is another when pages are cut otherwise, so that refs and tags mean other cells. */
+uint64_t zs_layout(enum zs_kind kind);
 
 /*
  * Recovery of a pool from its store, right after zs_pool_new(), in three steps, one thread:
@@ -240,6 +251,19 @@ uint64_t zs_returned(struct zs_pool *pool);
 void zs_trim(struct zs_pool *pool);
 void zs_make_room(struct zs_pool *pool);
 void zs_compact_lightly(struct zs_pool *pool, uint64_t worth);
+
+/*
+ * Bytes that the pool would take less if all was done that moving objects can do: an estimate; locks are
+ * taken for a moment.
+ */
+uint64_t zs_potential(struct zs_pool *pool);
+
+/*
+ * Whose object has to go as well as the one at REF for the page that it stands in to come free: of zbud its
+ * buddy's owner. ZS_OWNER_MAX: there is none, or there are too many, as in a zspage. A hint, whatever stands at
+ * REF by then: the owner's slot says whether it is true. Takes a class lock.
+ */
+uint32_t zs_buddy(struct zs_pool *pool, zs_ref ref);
 
 /* Free a cell that no slot names any more. Never fails, never enters the kernel but to wake. */
 void zs_free(struct zs_pool *pool, zs_ref ref);

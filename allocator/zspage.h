@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * zspage: cells, and the lists of a class. All of it under the class lock, and none of it blocks,
- * but for the first three functions, which need no lock.
+ * but for the first functions, which need no lock.
  */
 #ifndef ZCRAM_ZSPAGE_H
 #define ZCRAM_ZSPAGE_H
@@ -11,6 +11,9 @@
 
 /* Compute the classes of the pool, and the table that finds them; their locks are made. */
 void zs_classes_init(struct zs_pool *pool);
+
+/* A number that is another when zspages are cut otherwise. */
+uint64_t zspage_layout(void);
 
 /* The class of a payload of LEN bytes. */
 static inline struct zs_class *zs_class_of(struct zs_pool *pool, size_t len)
@@ -122,6 +125,18 @@ static inline void zspage_clear_fallbacks(struct zs_class *c, struct zspage *z)
 	z->fallbacks = 0;
 	bump(&c->fallbacks, -1U);
 }
+
+/* What zspages do for a pool of them: see struct zs_allocator. */
+int zspage_alloc(struct zs_pool *pool, uint32_t owner, size_t len, zs_ref *ret_ref);
+size_t zspage_cell_bytes(struct zs_pool *pool, size_t len);
+bool zspage_has_cell(struct zs_pool *pool, size_t len);
+bool zspage_put(struct zs_pool *pool, struct zs_class *c, struct zspage *z, zs_ref ref);
+int zspage_grow(struct zs_pool *pool, struct zs_class *c, enum arena_source source);
+void zspage_work(struct zs_pool *pool, bool settled);
+void zspage_compact(struct zs_pool *pool);
+void zspage_compact_lightly(struct zs_pool *pool);
+uint64_t zspage_potential(struct zs_pool *pool);
+bool zspage_migrate(struct zs_pool *pool, uint32_t page);
 
 static inline uint32_t zspage_index(const struct zs_pool *pool, const struct zspage *z)
 {

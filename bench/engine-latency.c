@@ -133,10 +133,11 @@ static void report(struct latency *latency)
 	for (enum load load = 0; load < LOADS; load++)
 		ratios[load] = median_ratio(latency->p999[load], latency->p999[IDLE], rounds);
 	for (enum load load = 0; load < LOADS; load++)
-		printf("latency algorithm=%s filter=%s load=%s reads=%llu p50_ns=%.0f p99_ns=%.0f "
+		printf("latency allocator=%s algorithm=%s filter=%s load=%s reads=%llu p50_ns=%.0f "
+		       "p99_ns=%.0f "
 		       "p999_ns=%.0f p999_to_idle=%.2f objects_compacted=%llu "
 		       "objects_migrated=%llu\n",
-		       engine->algorithm, engine->filter, load_names[load],
+		       engine->allocator_name, engine->algorithm, engine->filter, load_names[load],
 		       (unsigned long long)latency->reads[load], median(latency->p50[load], rounds),
 		       median(latency->p99[load], rounds), median(latency->p999[load], rounds),
 		       ratios[load],

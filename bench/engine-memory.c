@@ -153,13 +153,15 @@ static void report(struct memory *memory, const char *phase, double seconds)
 		reserve = stats.reserve_target;
 	held = (double)resident() - (double)memory->rss_start -
 	       ((double)reserve - (double)memory->reserve_start);
-	printf("memory algorithm=%s filter=%s target_mib=%" PRIu64 " phase=%s pages=%" PRIu64
-	       " payload=%" PRIu64 " pool=%" PRIu64 " metadata=%" PRIu64 " reserve=%" PRIu64
-	       " streams=%" PRIu64 " held=%.0f held_to_payload=%.4f pool_to_payload=%.4f"
+	printf("memory allocator=%s algorithm=%s filter=%s target_mib=%" PRIu64
+	       " phase=%s pages=%" PRIu64 " payload=%" PRIu64 " pool=%" PRIu64 " metadata=%" PRIu64
+	       " reserve=%" PRIu64 " streams=%" PRIu64
+	       " held=%.0f held_to_payload=%.4f pool_to_payload=%.4f"
 	       " seconds=%.3f\n",
-	       engine->algorithm, engine->filter, engine->payload / MIB, phase, memory->pages,
-	       stats.payload, stats.pool, stats.metadata, stats.reserve, stats.streams, held,
-	       held / (double)stats.payload, (double)stats.pool / (double)stats.payload, seconds);
+	       engine->allocator_name, engine->algorithm, engine->filter, engine->payload / MIB,
+	       phase, memory->pages, stats.payload, stats.pool, stats.metadata, stats.reserve,
+	       stats.streams, held, held / (double)stats.payload,
+	       (double)stats.pool / (double)stats.payload, seconds);
 }
 
 uint64_t engine_pages_for_payload(const struct engine *engine)

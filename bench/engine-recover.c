@@ -64,10 +64,12 @@ static void recover(const struct world *w, unsigned int round)
 
 	device_get_recovery(device, &found);
 	device_get_stats(device, &stats);
-	printf("recover algorithm=%s round=%u ahead=%d pages=%" PRIu64 " payload=%" PRIu64
-	       " damaged=%" PRIu64 " freed=%" PRIu64 " metadata=%" PRIu64 " seconds=%.3f\n",
-	       w->engine->algorithm, round, ahead, found.pages, stats.payload, found.damaged,
-	       found.cells_freed, stats.metadata, (double)found.ns / 1e9);
+	printf("recover allocator=%s algorithm=%s round=%u ahead=%d pages=%" PRIu64
+	       " payload=%" PRIu64 " damaged=%" PRIu64 " freed=%" PRIu64 " metadata=%" PRIu64
+	       " seconds=%.3f\n",
+	       w->engine->allocator_name, w->engine->algorithm, round, ahead, found.pages,
+	       stats.payload, found.damaged, found.cells_freed, stats.metadata,
+	       (double)found.ns / 1e9);
 	fflush(stdout);
 	if (device_validate(device, &why) < 0)
 		errx(EXIT_FAILURE, "not valid: %s", why);
@@ -96,6 +98,7 @@ void measure_recovery(const struct engine *engine)
 	struct world w = {.engine = engine, .pages = engine_pages_for_payload(engine)};
 
 	w.options = (struct device_options){
+		.allocator = engine->allocator,
 		.size = w.pages * PAGE_SIZE,
 		.reserve = 8 * MIB,
 		.method = engine->method,

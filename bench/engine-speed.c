@@ -183,10 +183,10 @@ static void print_speed(struct speed *speed, enum contender who, enum op op)
 	for (unsigned int t = 0; t < MAX_THREADS; t++) {
 		double *ours = speed->mib_s[t][who][op], *codec = speed->mib_s[t][CODEC][op];
 
-		printf("speed algorithm=%s filter=%s op=%s block=%zu threads=%u "
+		printf("speed allocator=%s algorithm=%s filter=%s op=%s block=%zu threads=%u "
 		       "engine_mib_s=%.0f codec_mib_s=%.0f engine_to_codec=%.3f",
-		       engine->algorithm, engine->filter, op_names[op], blocks[who], t + 1,
-		       median_of(ours, rounds), median_of(codec, rounds),
+		       engine->allocator_name, engine->algorithm, engine->filter, op_names[op],
+		       blocks[who], t + 1, median_of(ours, rounds), median_of(codec, rounds),
 		       median_ratio(ours, codec, rounds));
 		if (t == 1)
 			printf(" engine_two_to_one=%.2f codec_two_to_one=%.2f",

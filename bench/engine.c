@@ -34,6 +34,7 @@ static struct device *new_device(const struct engine *engine, uint64_t pages, bo
 {
 	struct device_options options = {
 		.size = pages * PAGE_SIZE,
+		.allocator = engine->allocator,
 		.reserve = RESERVE,
 		.auto_compact = auto_compact,
 		.method = engine->method,
@@ -87,16 +88,18 @@ struct codec_stream *engine_stream(const struct engine *engine)
 
 static void usage(void)
 {
-	fputs("usage: zcram-bench-engine [options] speed|memory|latency|recover|cold INPUT\n"
+	fputs("usage: zcram-bench-engine [options] speed|memory|latency|recover|cold|allocators "
+	      "INPUT\n"
 	      "  -a ALGORITHM  lz4 (the default) or zstd\n"
 	      "  -l LEVEL      its level; 1 by default\n"
 	      "  -f FILTER     none (the default) or auto\n"
+	      "  -b ALLOCATOR  zspage (the default) or zbud; allocators measures both\n"
 	      "  -r ROUNDS     of which the median is taken; 5 by default, 15 at most\n"
 	      "  -m MIB        use no more of the input; all of it by default\n"
 	      "  -p MIB        memory, recover: fill the device to this much payload; 100 by "
 	      "default\n"
 	      "  -t SECONDS    cold: how long pages have to go cold; 100 by default\n"
-	      "  -b FILE       cold: one device has its backing store in it, which is overwritten\n"
+	      "  -w FILE       cold: one device has its backing store in it, which is overwritten\n"
 	      "  -s            devices in shared memory, as those that outlive their process\n",
 	      stderr);
 	exit(EXIT_FAILURE);
@@ -113,10 +116,22 @@ static void set_method(struct engine *engine, int level)
 		usage();
 }
 
+static void set_allocator(struct engine *engine, const char *name)
+{
+	engine->allocator_name = name;
+	if (strcmp(name, "zspage") == 0)
+		engine->allocator = ZS_ZSPAGE;
+	else if (strcmp(name, "zbud") == 0)
+		engine->allocator = ZS_ZBUD;
+	else
+		usage();
+}
+
 int main(int argc, char **argv)
 {
 	struct engine engine = {.algorithm = "lz4",
 				.filter = "none",
+				.allocator_name = "zspage",
 				.rounds = 5,
 				.payload = 100 * MIB,
 				.seconds = 100};
@@ -124,9 +139,11 @@ int main(int argc, char **argv)
 	int opt, level = 1;
 	const char *what;
 
-	while ((opt = getopt(argc, argv, "a:l:f:r:m:p:t:b:s")) != -1) {
+	while ((opt = getopt(argc, argv, "a:b:l:f:r:m:p:t:w:s")) != -1) {
 		if (opt == 'a')
 			engine.algorithm = optarg;
+		else if (opt == 'b')
+			set_allocator(&engine, optarg);
 		else if (opt == 'f')
 			engine.filter = optarg;
 		else if (opt == 'l')
@@ -139,7 +156,7 @@ int main(int argc, char **argv)
 			engine.payload = parse_number("-p", optarg) * MIB;
 		else if (opt == 't')
 			engine.seconds = (unsigned int)parse_number("-t", optarg);
-		else if (opt == 'b')
+		else if (opt == 'w')
 			engine.where = optarg;
 		else if (opt == 's')
 			engine.in_store = true;
@@ -162,6 +179,8 @@ int main(int argc, char **argv)
 		measure_cold(&engine);
 	else if (strcmp(what, "recover") == 0)
 		measure_recovery(&engine);
+	else if (strcmp(what, "allocators") == 0)
+		measure_allocators(&engine);
 	else
 		usage();
 	return EXIT_SUCCESS;

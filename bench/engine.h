@@ -20,6 +20,8 @@ struct engine {
 	const char *algorithm; /* as given, for the output */
 	const char *filter;
 	struct codec_method method;
+	const char *allocator_name;
+	enum zs_kind allocator;
 	unsigned int rounds;  /* 1..MAX_ROUNDS */
 	uint64_t payload;     /* bytes, for memory and recover */
 	unsigned int seconds; /* cold: how long the accesses go on */
@@ -33,6 +35,7 @@ void measure_memory(const struct engine *engine);
 void measure_latency(const struct engine *engine);
 void measure_recovery(const struct engine *engine);
 void measure_cold(const struct engine *engine);
+void measure_allocators(const struct engine *engine);
 
 /* Exit with a message unless RET, which WHAT returned, is 0. */
 void must(int ret, const char *what);

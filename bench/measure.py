@@ -3,10 +3,11 @@
 
 speed    the engine beside the codec alone, on the same pages
 memory   what the engine holds beside its payload: filled, overwritten, trimmed and compacted
+allocators  zbud beside zspages: speed, what they hold, what it costs to free a page
+latency  4 KiB reads while the engine compacts, beside reads while it is idle
 cold     memory of a device whose old pages are compressed again, and written back, beside one
          whose are not
 store    writeback to a file, beside fio's sequential writes to it
-latency  4 KiB reads while the engine compacts, beside reads while it is idle
 nbd      through NBD, beside what nbdkit ships: copies, random requests, resident memory
 zram     the memory section's work on the kernel's zram, where /dev/zram0 is free
 
@@ -28,7 +29,7 @@ import plot
 import store
 import zram
 
-SECTIONS = ("speed", "memory", "latency", "cold", "store", "nbd", "zram")
+SECTIONS = ("speed", "memory", "allocators", "latency", "cold", "store", "nbd", "zram")
 METHODS = [(a, f) for a in ("lz4", "zstd") for f in ("none", "auto")]
 MIB = 1 << 20
 
@@ -124,6 +125,22 @@ def run_memory(args, report):
     return lines
 
 
+def run_allocators(args, report):
+    size, rounds = (24, 5) if args.quick else (128, 7)
+    lines = []
+    for algorithm in ("lz4", "zstd"):
+        lines += engine(args, "-a", algorithm, "-f", "auto", "-r", rounds, "-m", size, "allocators")
+    rows = []
+    for line in lines:
+        unit = next(k[len("zbud_"):] for k in line if k.startswith("zbud_") and k != "zbud_to_zspage")
+        rows.append((f"{line['algorithm']} {line['what']}, {unit}", line["threads"],
+                     line[f"zspage_{unit}"], line[f"zbud_{unit}"], line["zbud_to_zspage"]))
+    report.table("zbud beside zspages (held: pool to payload; moved: objects for a page that comes "
+                 "free; relieved: what writeback alone frees, of what it was to; written: payload, for "
+                 "that)", ["", "threads", "zspage", "zbud", "ratio"], rows)
+    return lines
+
+
 def cold_name(line):
     name = f"{line['then']}(level={line['level']})"
     if line["dictionary"] == "yes":
@@ -134,7 +151,7 @@ def cold_name(line):
 def run_cold(args, report):
     with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
         lines = engine(args, "-a", "lz4", "-f", "auto", "-t", 100 if args.quick else 150,
-                       "-b", f"{directory}/store", "cold")
+                       "-w", f"{directory}/store", "cold")
     rows = [(f"{l['algorithm']}, then {cold_name(l)}",
              *(number(int(l[k]) / MIB, 1) for k in ("payload_before", "payload", "memory_before",
                                                     "memory")),

@@ -72,6 +72,8 @@ static int print(const struct conf_device *device, enum conf_key key, char **ret
 		return print_text(conf_filter_choice.words[device->filter], ret_text);
 	case CONF_KEY_COMPACT:
 		return print_text(conf_compact_choice.words[device->compact], ret_text);
+	case CONF_KEY_ALLOCATOR:
+		return print_text(conf_allocator_choice.words[device->allocator], ret_text);
 	case CONF_KEY_RECOMPRESS_AGE:
 		return print_time(device->recompress_age, ret_text);
 	case CONF_KEY_RECOMPRESS_CPU:
@@ -156,6 +158,7 @@ static const struct {
 	{"reserve", CONF_KEY_RESERVE},
 	{"filter", CONF_KEY_FILTER},
 	{"compact", CONF_KEY_COMPACT},
+	{"allocator", CONF_KEY_ALLOCATOR},
 	{"lock", CONF_KEY_LOCK},
 	{"recompress-age", CONF_KEY_RECOMPRESS_AGE},
 	{"recompress-cpu", CONF_KEY_RECOMPRESS_CPU},
@@ -173,7 +176,7 @@ static bool is_of_writeback(enum conf_key key)
 	       key == CONF_KEY_WRITEBACK_AGE || key == CONF_KEY_WRITEBACK_LIMIT;
 }
 
-/* What the plugin does without being told, it cannot always be told. */
+/* What the plugin does without being told, it cannot always be told; or a pool that is there says it. */
 static bool is_unsaid(const struct conf_device *device, enum conf_key key)
 {
 	return (key == CONF_KEY_MEM_LIMIT && device->mem_limit == 0) ||
@@ -183,7 +186,8 @@ static bool is_unsaid(const struct conf_device *device, enum conf_key key)
 		device->recompress_cpu == CONF_DEFAULT_RECOMPRESS_CPU) ||
 	       (device->writeback == NULL && is_of_writeback(key)) ||
 	       (key == CONF_KEY_WRITEBACK_SIZE && device->writeback_size == 0) ||
-	       (key == CONF_KEY_RESERVE && device->reserve == CONF_RESERVE_AUTO);
+	       (key == CONF_KEY_RESERVE && device->reserve == CONF_RESERVE_AUTO) ||
+	       (key == CONF_KEY_ALLOCATOR && device->origin[key].text == NULL);
 }
 
 static char *make_parameter(const struct conf_device *device, const char *name, enum conf_key key)

@@ -29,6 +29,7 @@ const struct conf_key_name conf_key_names[CONF_KEY_COUNT] = {
 	[CONF_KEY_ALGORITHM] = {"compression-algorithm", "algorithm"},
 	[CONF_KEY_FILTER] = {"filter", NULL},
 	[CONF_KEY_COMPACT] = {"compact", NULL},
+	[CONF_KEY_ALLOCATOR] = {"allocator", NULL},
 	[CONF_KEY_RECOMPRESS_AGE] = {"recompress-age", NULL},
 	[CONF_KEY_RECOMPRESS_CPU] = {"recompress-cpu", NULL},
 	[CONF_KEY_WRITEBACK] = {"writeback-device", "writeback"},
@@ -224,6 +225,16 @@ static int set_compact(const struct value *value)
 
 	if (r == 0)
 		value->device->compact = (enum conf_compact)index;
+	return r;
+}
+
+static int set_allocator(const struct value *value)
+{
+	int index;
+	int r = set_choice(value, &conf_allocator_choice, &index);
+
+	if (r == 0)
+		value->device->allocator = (enum conf_allocator)index;
 	return r;
 }
 
@@ -462,6 +473,7 @@ static int (*const setters[CONF_KEY_COUNT])(const struct value *value) = {
 	[CONF_KEY_ALGORITHM] = set_algorithm,
 	[CONF_KEY_FILTER] = set_filter,
 	[CONF_KEY_COMPACT] = set_compact,
+	[CONF_KEY_ALLOCATOR] = set_allocator,
 	[CONF_KEY_RECOMPRESS_AGE] = set_recompress_age,
 	[CONF_KEY_RECOMPRESS_CPU] = set_recompress_cpu,
 	[CONF_KEY_WRITEBACK] = set_writeback,

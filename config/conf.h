@@ -28,6 +28,7 @@ enum conf_key {
 	CONF_KEY_ALGORITHM,
 	CONF_KEY_FILTER,
 	CONF_KEY_COMPACT,
+	CONF_KEY_ALLOCATOR,
 	CONF_KEY_RECOMPRESS_AGE,
 	CONF_KEY_RECOMPRESS_CPU,
 	CONF_KEY_WRITEBACK,
@@ -98,6 +99,7 @@ struct conf_device {
 	struct conf_algorithms algorithms; /* the same, taken apart */
 	enum conf_filter filter;
 	enum conf_compact compact;
+	enum conf_allocator allocator;
 	uint64_t recompress_age;     /* seconds */
 	unsigned int recompress_cpu; /* percent of one CPU */
 	const char *writeback;	     /* an absolute path, or an URI of NBD; NULL: none */

@@ -185,6 +185,11 @@ const struct conf_choice conf_compact_choice = {
 	.why = "not a choice: give auto or off",
 };
 
+const struct conf_choice conf_allocator_choice = {
+	.words = {"zspage", "zbud"},
+	.why = "not a choice: give zspage or zbud",
+};
+
 const struct conf_choice conf_cold_choice = {
 	.words = {[CONF_COLD_IDLE] = "idle",
 		  [CONF_COLD_HUGE] = "huge",

@@ -100,11 +100,13 @@ enum conf_lock { CONF_LOCK_AUTO, CONF_LOCK_ON, CONF_LOCK_OFF };
 enum conf_filter { CONF_FILTER_AUTO, CONF_FILTER_NONE };
 enum conf_pool_at_exit { CONF_POOL_REMOVE, CONF_POOL_KEEP };
 enum conf_compact { CONF_COMPACT_AUTO, CONF_COMPACT_OFF };
+enum conf_allocator { CONF_ALLOCATOR_ZSPAGE, CONF_ALLOCATOR_ZBUD };
 
 /* Their indexes are the enums above. */
 extern const struct conf_choice conf_lock_choice;
 extern const struct conf_choice conf_filter_choice;
 extern const struct conf_choice conf_compact_choice;
+extern const struct conf_choice conf_allocator_choice;
 extern const struct conf_choice conf_cold_choice;
 extern const struct conf_choice conf_pool_at_exit_choice;
 

@@ -6,6 +6,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "config/config.h"
 #include "device/fields.h"
 #include "device/settings.h"
 
@@ -59,6 +60,13 @@ static bool add_settings(struct json_object *object, const struct device_setting
 	ok &= control_add(object, "writeback-limit",
 			  json_object_new_uint64(settings->writeback.limit));
 	return ok;
+}
+
+static bool add_allocator(struct json_object *object, const struct device *device)
+{
+	const char *allocator = conf_allocator_choice.words[device_allocator(device)];
+
+	return control_add(object, "allocator", json_object_new_string(allocator));
 }
 
 /* Only of a device whose pool outlives its server. */
@@ -146,6 +154,7 @@ static struct json_object *answer_stat(const struct control_server_options *opti
 	ok &= control_add(result, "version", json_object_new_string(options->version));
 	ok &= control_add(result, "size", json_object_new_uint64(device_size(options->device)));
 	ok &= add_settings(result, &settings);
+	ok &= add_allocator(result, options->device);
 	ok &= add_uuid(result, options->device);
 	ok &= add_backing(result, options);
 	ok &= control_add(result, "streams",

@@ -12,6 +12,7 @@
  *
  *	stat     {"name":"zcram0" or null,"pid":N,"version":"0.1.0","size":N,
  *	          "algorithm":"zstd(level=1)","filter":"auto","compact":"auto","mem-limit":N,
+ *	          "allocator":"zspage" (it does not change),
  *	          "recompress-age":N (seconds),"recompress-cpu":N (percent),
  *	          "writeback-at":N (percent),"writeback-age":N (seconds),"writeback-limit":N,
  *	          "streams":N,"stats":{...}}: the settings as they are in force, and all statistics;

@@ -194,7 +194,8 @@ static void print_family(FILE *out, const struct family *family, const struct ct
 /* What stands beside the statistics in the answer. */
 static void print_answer(FILE *out, const struct ctl_device *devices, size_t count)
 {
-	static const char *const texts[] = {"version", "algorithm", "filter", "compact"};
+	static const char *const texts[] = {"version", "algorithm", "filter", "compact",
+					    "allocator"};
 
 	print_head(out, "device", "info", UNIT_NONE, "Settings of the device.");
 	for (size_t i = 0; i < count; i++) {

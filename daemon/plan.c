@@ -106,10 +106,14 @@ static int add_zcram_server(const struct zcramd *z, char ***at)
 	return r;
 }
 
-/* A pool knows its size; and where it has gone, none is to be made in its place. */
+/*
+ * A pool knows its size and its allocator, whatever the files say by now; and where it has gone, none is to be
+ * made in its place.
+ */
 static bool is_unsaid(const char *parameter, bool again)
 {
-	return again && strncmp(parameter, "size=", strlen("size=")) == 0;
+	return again && (strncmp(parameter, "size=", strlen("size=")) == 0 ||
+			 strncmp(parameter, "allocator=", strlen("allocator=")) == 0);
 }
 
 static int add_all(const struct zcramd *z, char *const parameters[], bool again, char **at)

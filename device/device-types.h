@@ -74,6 +74,7 @@ struct device {
 	slot_word *slots;
 	uint64_t slots_bytes;
 	struct zs_pool *pool;
+	enum zs_kind allocator;
 	unsigned int nr_streams;
 	struct stream *streams;
 

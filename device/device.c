@@ -77,6 +77,7 @@ static int new_pool(struct device *d, const struct device_options *options)
 {
 	struct zs_store store;
 	struct zs_options o = {
+		.kind = options->allocator,
 		.max_bytes = d->pages * DEVICE_PAGE_SIZE,
 		.limit = options->mem_limit,
 		.reserve = options->reserve,
@@ -127,9 +128,10 @@ static int new_store(struct device *d, const struct device_options *options)
 	r = device_store_inspect(options->store, options->store_size, &info, &why);
 	if (r == -ENODATA && !options->ahead &&
 	    options->store_size == device_store_size(options->size)) {
-		r = store_format(options->store, options->size);
+		r = store_format(options->store, options->size, options->allocator);
 	} else if (r == 0 || r == -ENODATA) {
-		if (info.device_size != options->size || r < 0)
+		if (info.device_size != options->size || r < 0 ||
+		    info.allocator != options->allocator)
 			return -EINVAL;
 		d->recovery.recovered = true;
 	}
@@ -161,7 +163,8 @@ int device_new(const struct device_options *options, struct device **ret_device)
 
 	if (options->size > device_max_size())
 		return -E2BIG;
-	if (options->size == 0 || (options->mem_limit && options->mem_limit < device_min_limit()))
+	if (options->size == 0 || options->allocator >= ZS_KINDS ||
+	    (options->mem_limit && options->mem_limit < device_min_limit()))
 		return -EINVAL;
 	if (posix_memalign(&memory, CACHE_LINE, sizeof(*d)) != 0)
 		return -ENOMEM;
@@ -169,6 +172,7 @@ int device_new(const struct device_options *options, struct device **ret_device)
 	d->size = options->size;
 	d->pages = div_round_up(options->size, DEVICE_PAGE_SIZE);
 	d->mem_limit = options->mem_limit;
+	d->allocator = options->allocator;
 	d->settings = (struct device_settings){
 		.mem_limit = options->mem_limit,
 		.auto_compact = options->auto_compact,
@@ -327,6 +331,11 @@ uint64_t device_size(const struct device *d)
 unsigned int device_streams(const struct device *d)
 {
 	return d->nr_streams;
+}
+
+enum zs_kind device_allocator(const struct device *d)
+{
+	return d->allocator;
 }
 
 int device_check(struct device *d, uint64_t offset, uint64_t count)

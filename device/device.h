@@ -12,6 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "allocator/zs.h"
 #include "backing/backing.h"
 #include "codec/codec.h"
 
@@ -59,7 +60,8 @@ struct device_options {
 	uint64_t size;	    /* bytes; any number > 0: the last page may be part of one */
 	uint64_t mem_limit; /* bytes of pool at most; 0: none but what the device could ever need */
 	uint64_t reserve;   /* bytes of pool memory kept committed and free */
-	bool auto_compact;  /* compact when it would free something worth having */
+	enum zs_kind allocator;
+	bool auto_compact;    /* compact when it would free something worth having */
 	unsigned int streams; /* requests (de)compressed at a time; 0: by the number of CPUs */
 	struct codec_method method;
 	struct device_cold cold;
@@ -200,6 +202,9 @@ uint64_t device_size(const struct device *device);
 
 /* How many requests are (de)compressed at a time at most. */
 unsigned int device_streams(const struct device *device);
+
+/* How its pool places objects. */
+enum zs_kind device_allocator(const struct device *device);
 
 /*
  * Read, write: any offset, any length inside the device. A write that fails leaves each of its
@@ -469,6 +474,7 @@ struct device_store_info {
 	uint32_t layout;
 	uint8_t uuid[16];
 	uint64_t device_size, store_size;
+	enum zs_kind allocator;
 	uint32_t generation;
 	bool complete;
 };

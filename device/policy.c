@@ -47,11 +47,22 @@ void policy_set(struct policy *p, const struct device_policy *settings)
 	store_relaxed(&p->a_day, settings->limit);
 }
 
+/*
+ * What the pool would take if all was done that moving objects can do, which is the movers'. With zbud that
+ * is more than the payload by far.
+ */
+static uint64_t needed(struct device *d, const struct device_stats *stats)
+{
+	if (d->allocator == ZS_ZBUD)
+		return stats->pool - min_u64(stats->pool, zs_potential(d->pool));
+	return stats->payload;
+}
+
 uint64_t policy_turn(struct device *d, bool pressed)
 {
 	struct device_settings settings;
 	struct device_stats stats;
-	uint64_t at, most, bytes = 0;
+	uint64_t at, most, has, bytes = 0;
 
 	device_get_settings(d, &settings);
 	if (settings.writeback.at == 0)
@@ -59,10 +70,11 @@ uint64_t policy_turn(struct device *d, bool pressed)
 	device_get_stats(d, &stats);
 	at = settings.mem_limit / 100 * settings.writeback.at;
 	most = at - at / 16;
-	if (settings.mem_limit > 0 && stats.pool > at && stats.payload > most)
-		bytes = stats.payload - most;
+	has = needed(d, &stats);
+	if (settings.mem_limit > 0 && stats.pool > at && has > most)
+		bytes = has - most;
 	if (pressed)
-		bytes = max_u64(bytes, stats.payload / 16);
+		bytes = max_u64(bytes, has / 16);
 	return bytes == 0 ? 0
 			  : writeback_relieve(d, bytes, age_of_seconds(settings.writeback.age),
 					      settings.writeback.limit, &d->policy.stop);

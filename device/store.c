@@ -65,7 +65,7 @@ static int make_uuid(uint8_t uuid[16])
  * so that a header of which only a part was written is known for what it is; the stores of a part
  * that is copied are ordered by the two around them.
  */
-int store_format(void *store, uint64_t size)
+int store_format(void *store, uint64_t size, enum zs_kind allocator)
 {
 	struct store_header *h = store;
 	struct store_header made = {
@@ -73,7 +73,8 @@ int store_format(void *store, uint64_t size)
 		.version = DEVICE_STORE_LAYOUT,
 		.page_size = DEVICE_PAGE_SIZE,
 		.layout = layout_of(size),
-		.classes = zs_layout(),
+		.allocator = allocator,
+		.classes = zs_layout(allocator),
 		.encodings = store_encodings(),
 		.top = zs_top_of_none(),
 	};
@@ -152,8 +153,12 @@ static int check_constant(const struct store_header *h, uint64_t store_size, con
 		*ret_why = "its header is damaged: the checksum is wrong";
 		return -EINVAL;
 	}
-	if (h->page_size != DEVICE_PAGE_SIZE || h->classes != zs_layout()) {
-		*ret_why = "its zspages are cut otherwise than this zcram's";
+	if (h->allocator >= ZS_KINDS) {
+		*ret_why = "its pool is of an allocator that this zcram does not have";
+		return -EPROTO;
+	}
+	if (h->page_size != DEVICE_PAGE_SIZE || h->classes != zs_layout(h->allocator)) {
+		*ret_why = "its pool is cut otherwise than this zcram's";
 		return -EPROTO;
 	}
 	if (device_store_size(at->device_size) == 0) {
@@ -194,6 +199,7 @@ int device_store_inspect(const void *store, uint64_t store_size, struct device_s
 	ret_info->device_size = h->layout.device_size;
 	ret_info->generation = load_relaxed(&h->generation);
 	memcpy(ret_info->uuid, h->uuid, sizeof(h->uuid));
+	ret_info->allocator = h->allocator;
 	r = check_constant(h, store_size, ret_why);
 	if (r == 0 && (load_relaxed(&h->encodings) & ~store_encodings()) != 0) {
 		*ret_why = "its pages may be encoded as this zcram cannot decode them";

@@ -34,9 +34,9 @@ struct store_header {
 	uint32_t complete; /* 1; 0: a process was killed while it made the store */
 	/* Constant, in the checksum. */
 	uint32_t page_size;
-	uint32_t zero;
+	uint32_t allocator; /* enum zs_kind */
 	struct store_layout layout;
-	uint64_t classes; /* zs_layout() */
+	uint64_t classes; /* zs_layout() of the allocator */
 	uint8_t uuid[16];
 	uint64_t checksum; /* FNV-1a of the above but complete */
 	/* Change, each by one store. */
@@ -70,10 +70,10 @@ struct store_dict {
 _Static_assert(sizeof(struct store_header) <= DEVICE_PAGE_SIZE, "the header is a page");
 
 /*
- * Make a store for a device of SIZE bytes, whatever was in it. Blocks. -EINVAL: it is not shared
+ * Make a store for a device of SIZE bytes in a pool of the kind, whatever was in it. Blocks. -EINVAL: it is not shared
  * memory.
  */
-int store_format(void *store, uint64_t size);
+int store_format(void *store, uint64_t size, enum zs_kind allocator);
 
 /* The parts of a complete store. */
 uint64_t *store_leaves(struct store_header *header);

@@ -18,10 +18,12 @@ struct cursor {
 	int oldest; /* the age of the oldest that are not, of those that were seen; -1: none */
 	unsigned int range;
 	uint64_t at, end;
-	uint64_t pages, bytes; /* appended; bytes of their cells */
-	uint64_t most;	       /* such bytes, when it is enough; 0: no bound */
-	bool ordered;	       /* it is counted for who has ordered it */
-	const uint32_t *stop;  /* of a hunt: not 0: it is over; atomic; NULL: never */
+	uint64_t pages;	      /* appended */
+	uint64_t bytes;	      /* of their cells, or of the memory pages that they leave whole */
+	uint64_t most;	      /* such bytes, when it is enough; 0: no bound */
+	bool whole;	      /* of zbud's pages both objects, or neither */
+	bool ordered;	      /* it is counted for who has ordered it */
+	const uint32_t *stop; /* of a hunt: not 0: it is over; atomic; NULL: never */
 };
 
 static void cursor_enter(struct device *d, struct cursor *c)
@@ -76,6 +78,38 @@ static bool is_wanted(struct cursor *c, slot_word word)
 	return age >= (int)c->age;
 }
 
+struct victim {
+	uint64_t page;
+	slot_word word;
+};
+
+/* The memory page that its object stands in. */
+static uint64_t place_of(const struct victim *v)
+{
+	return slot_ref(v->word) * ZS_REF_UNIT / ZS_PAGE_SIZE;
+}
+
+/*
+ * Is the page wanted at which the cursor stands, and, for the memory of it to come free, which other? How
+ * many there are. Of two the cursor comes by both, and they have their turn with the first.
+ */
+static unsigned int choose(struct device *d, struct cursor *c, struct victim v[2])
+{
+	uint32_t buddy;
+
+	v[0] = (struct victim){c->at, load_relaxed(&d->slots[c->at])};
+	if (!is_wanted(c, v[0].word))
+		return 0;
+	buddy = c->whole ? zs_buddy(d->pool, slot_ref(v[0].word)) : ZS_OWNER_MAX;
+	if (buddy == ZS_OWNER_MAX)
+		return 1;
+	if (buddy < c->at || buddy >= d->pages || !leaf_ready(d, buddy))
+		return 0;
+	v[1] = (struct victim){buddy, load_relaxed(&d->slots[buddy])};
+	/* It may be nobody's still, or have moved. */
+	return is_wanted(c, v[1].word) && place_of(&v[1]) == place_of(&v[0]) ? 2 : 0;
+}
+
 /* Copy the payload, if the page is what it was: as long as it says the same with nobody at it, it
  * does not matter what happened between. */
 static bool copy_out(struct device *d, uint64_t page, slot_word chosen)
@@ -103,16 +137,19 @@ static int make_room(struct backing *backing)
 	return r == -EIO ? 0 : r;
 }
 
-/* Write a page, or leave it alone if it is in use. */
+/*
+ * Write a page, or leave it alone if it is in use, or was on its way and has arrived. 1: it will be written;
+ * 0: it is left alone.
+ */
 static int append(struct device *d, uint64_t page, slot_word word, bool ordered)
 {
 	struct writeback *w = d->writeback;
 	uint64_t cookie = word | (ordered ? COOKIE_ORDERED : 0);
 	int r;
 
-	if (!copy_out(d, page, word))
-		return 0;
 	for (;;) {
+		if (!copy_out(d, page, word))
+			return 0;
 		r = backing_append(w->backing, (uint32_t)page, slot_encoding(word), w->payload,
 				   slot_len(word), cookie, NULL);
 		if (r == -ENOSPC)
@@ -124,8 +161,10 @@ static int append(struct device *d, uint64_t page, slot_word word, bool ordered)
 		if (r < 0)
 			return r;
 	}
+	if (r < 0)
+		return r;
 	STEP("writeback: appended");
-	return r;
+	return 1;
 }
 
 static bool is_enough(const struct cursor *c)
@@ -134,30 +173,44 @@ static bool is_enough(const struct cursor *c)
 	       (c->most > 0 && c->bytes >= c->most);
 }
 
+/* What is chosen where the cursor stands. */
+static int write_chosen(struct device *d, struct cursor *c)
+{
+	struct victim victims[2];
+	unsigned int n = choose(d, c, victims);
+	uint64_t before = c->pages;
+
+	for (unsigned int i = 0; i < n; i++) {
+		int r = append(d, victims[i].page, victims[i].word, c->ordered);
+
+		if (r < 0)
+			return r;
+		if (r > 0 && !c->whole)
+			c->bytes += zs_cell_bytes(d->pool, slot_len(victims[i].word));
+		c->pages += (unsigned int)r;
+	}
+	if (c->whole && c->pages > before)
+		c->bytes += ZS_PAGE_SIZE;
+	return 0;
+}
+
 /* Some pages. 1: there is more to do. */
 static int write_some(struct device *d, struct cursor *c)
 {
 	struct writeback *w = d->writeback;
 	uint64_t before = c->pages, look = STEP_LOOK;
+	int r;
 
 	for (; look > 0 && c->pages - before < STEP_PAGES; c->at++, look--) {
-		slot_word word;
-		int r;
-
 		if (is_enough(c) || !cursor_advance(d, c))
 			return 0;
 		if (!leaf_ready(d, c->at)) {
 			c->at |= SLOTS_PER_LEAF - 1;
 			continue;
 		}
-		word = load_relaxed(&d->slots[c->at]);
-		if (!is_wanted(c, word))
-			continue;
-		r = append(d, c->at, word, c->ordered);
+		r = write_chosen(d, c);
 		if (r < 0)
 			return r;
-		c->pages++;
-		c->bytes += zs_cell_bytes(d->pool, slot_len(word));
 	}
 	backing_reap(w->backing);
 	return 1;
@@ -225,6 +278,39 @@ static int hunt_round(struct device *d, struct cursor *c)
 	return r;
 }
 
+/* From the age of MOST, or of the oldest that there are, down to that of LEAST. 1: it was ended. */
+static int hunt_down(struct device *d, struct cursor *c, unsigned int most, unsigned int least)
+{
+	int r = 0;
+
+	c->oldest = (int)most;
+	while (r == 0 && !is_enough(c) && c->oldest >= (int)least) {
+		c->age = (unsigned int)c->oldest;
+		r = hunt_round(d, c);
+	}
+	return r;
+}
+
+/*
+ * A page of zbud is as old as the younger of its objects, and both leave together, so that it comes free
+ * whole. Then what has grown old beside one that has not leaves alone, which makes room beside that one. Last,
+ * whole again, come those that were touched since the hand came by.
+ */
+static void hunt_whole(struct device *d, struct cursor *c, unsigned int least)
+{
+	unsigned int some = least > 0 ? least : 1;
+	int r;
+
+	c->whole = true;
+	r = hunt_down(d, c, AGE_MAX, some);
+	c->whole = false;
+	if (r == 0)
+		r = hunt_down(d, c, AGE_MAX, some);
+	c->whole = true;
+	if (r == 0 && least == 0)
+		hunt_down(d, c, 0, 0);
+}
+
 /* Incompressible pages first, then the oldest, then those that are less old, down to the age of LEAST. */
 static void hunt(struct device *d, struct cursor *c, unsigned int least)
 {
@@ -236,11 +322,10 @@ static void hunt(struct device *d, struct cursor *c, unsigned int least)
 	c->age = least;
 	r = hunt_round(d, c);
 	order.type = DEVICE_WRITEBACK_ALL;
-	c->oldest = AGE_MAX;
-	while (r == 0 && !is_enough(c) && c->oldest >= (int)least) {
-		c->age = (unsigned int)c->oldest;
-		r = hunt_round(d, c);
-	}
+	if (r == 0 && d->allocator == ZS_ZBUD)
+		hunt_whole(d, c, least);
+	else if (r == 0)
+		hunt_down(d, c, AGE_MAX, least);
 }
 
 uint64_t writeback_relieve(struct device *d, uint64_t bytes, unsigned int least, uint64_t limit,

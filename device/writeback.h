@@ -30,6 +30,11 @@
  * A page that is read comes back to the pool when it is read a second time while few others were: most
  * of what a swap device is asked for is freed soon after, and would come back for nothing.
  *
+ * A hunt looks for memory, and of a page of zbud there is none to be had before both objects have left. So a
+ * page of zbud is chosen as a whole, by the age of the younger of its two, and both are appended one after the
+ * other. Where one is touched on the way the other leaves all the same: compaction has what is left of the page.
+ * What is chosen by hand is what was asked for, and nothing beside it.
+ *
  * Cleaning is done when there is no room, and not before: meanwhile more of a segment dies by itself.
  *
  * Locks: the writer lock makes its holder the writer of backing.h. It is one of the outermost: of the
@@ -59,8 +64,8 @@ bool writeback_is_read_again(struct writeback *writeback, uint64_t page);
 void writeback_free(struct device *device, uint64_t page, slot_word word);
 
 /*
- * Have BYTES of cells come free by writing pages that have reached age LEAST: such as are stored raw first,
- * then the oldest; but no more than LIMIT bytes within 24 hours, all that was written by hand counted in,
+ * Have BYTES of cells, or of zbud's pages, come free by writing pages that have reached age LEAST: such as are
+ * stored raw first, then the oldest; but no more than LIMIT bytes within 24 hours, all that was written by hand counted in,
  * 0: no limit. Returns how many came free meanwhile: 0: nothing more can be had so, or there is no backing
  * store. Blocks as the disk does; ends soon, and not for device_cancel(), when STOP (atomic; NULL: never)
  * is not 0. Any thread, with no lock and no stream.

@@ -84,10 +84,12 @@ static void zcram_dump_plugin(void)
 	dump_levels(CODEC_LZ4);
 	dump_levels(CODEC_ZSTD);
 	printf("zcram_filters=auto none\n");
+	printf("zcram_allocators=zspage zbud\n");
 	printf("zcram_default_algorithm=%s\n", PARAMS_DEFAULT_ALGORITHM);
 	printf("zcram_default_reserve=%" PRIu64 "\n", PARAMS_DEFAULT_RESERVE);
 	printf("zcram_default_filter=%s\n", PARAMS_DEFAULT_FILTER);
 	printf("zcram_default_compact=%s\n", PARAMS_DEFAULT_COMPACT);
+	printf("zcram_default_allocator=zspage\n");
 	printf("zcram_default_recompress_age=%s\n", PARAMS_DEFAULT_RECOMPRESS_AGE);
 	printf("zcram_default_recompress_cpu=%s\n", PARAMS_DEFAULT_RECOMPRESS_CPU);
 	printf("zcram_default_writeback_at=%s\n", PARAMS_DEFAULT_WRITEBACK_AT);

@@ -20,6 +20,7 @@ static const char *const keys[PARAM_COUNT] = {
 	[PARAM_RESERVE] = "reserve",
 	[PARAM_FILTER] = "filter",
 	[PARAM_COMPACT] = "compact",
+	[PARAM_ALLOCATOR] = "allocator",
 	[PARAM_RECOMPRESS_AGE] = "recompress-age",
 	[PARAM_RECOMPRESS_CPU] = "recompress-cpu",
 	[PARAM_WRITEBACK] = "writeback",
@@ -128,6 +129,9 @@ static int set(struct params *params, enum param param, const char *value)
 	case PARAM_RESERVE:
 		r = conf_parse_size(value, &params->reserve, &why);
 		break;
+	case PARAM_ALLOCATOR:
+		r = conf_parse_choice(&conf_allocator_choice, value, &params->allocator, &why);
+		break;
 	case PARAM_WRITEBACK:
 		return set_writeback(params, value);
 	case PARAM_WRITEBACK_SIZE:
@@ -166,9 +170,9 @@ int params_set(struct params *params, const char *key, const char *value)
 		return set(params, param, value);
 	}
 	say_error("%s=%s: unknown parameter: give size, algorithm, mem-limit, reserve, "
-		  "filter, compact, recompress-age, recompress-cpu, writeback, writeback-size, "
-		  "writeback-at, writeback-age, writeback-limit, lock, control, name, pool or "
-		  "pool-at-exit",
+		  "filter, compact, allocator, recompress-age, recompress-cpu, writeback, "
+		  "writeback-size, writeback-at, writeback-age, writeback-limit, lock, control, "
+		  "name, pool or pool-at-exit",
 		  key, value);
 	return -1;
 }
@@ -287,6 +291,10 @@ void params_free(struct params *params)
 	params->writeback = NULL;
 }
 
+_Static_assert((int)ZS_ZSPAGE == (int)CONF_ALLOCATOR_ZSPAGE &&
+		       (int)ZS_ZBUD == (int)CONF_ALLOCATOR_ZBUD,
+	       "the words for the allocators are in their order");
+
 struct device_options params_device_options(const struct params *params)
 {
 	return (struct device_options){
@@ -294,6 +302,7 @@ struct device_options params_device_options(const struct params *params)
 		.mem_limit = params->settings.mem_limit,
 		.reserve = params->reserve,
 		.auto_compact = params->settings.auto_compact,
+		.allocator = (enum zs_kind)params->allocator,
 		.method = params->settings.method,
 		.cold = params->settings.cold,
 		.writeback = params->settings.writeback,

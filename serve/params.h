@@ -35,6 +35,7 @@
 	"reserve=SIZE           Memory kept ready for writes; default: 4M.\n"                     \
 	"filter=auto|none       Shuffle pages that compress better so; default: auto.\n"          \
 	"compact=auto|off       Compact in the background; default: auto.\n"                      \
+	"allocator=zspage|zbud  How stored pages are placed; default: zspage, or the pool's.\n"   \
 	"writeback=WHERE        Where pages can be written that are not to take memory: a file, " \
 	"a\n"                                                                                     \
 	"                       block device, nbd://HOST/EXPORT, nbds+unix:///?socket=PATH.\n"    \
@@ -58,6 +59,7 @@ enum param {
 	PARAM_RESERVE,
 	PARAM_FILTER,
 	PARAM_COMPACT,
+	PARAM_ALLOCATOR,
 	PARAM_RECOMPRESS_AGE,
 	PARAM_RECOMPRESS_CPU,
 	PARAM_WRITEBACK,
@@ -81,6 +83,7 @@ struct params {
 	struct device_settings settings;
 	char *writeback;	 /* absolute path, or an URI; NULL: no backing store */
 	uint64_t writeback_size; /* bytes; 0: as large as it is */
+	int allocator;		 /* enum conf_allocator, and enum zs_kind */
 	int lock;		 /* enum conf_lock */
 	char *control;		 /* absolute path; NULL: no socket */
 	const char *name;	 /* NULL: none */

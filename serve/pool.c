@@ -53,18 +53,15 @@ static int refuse_attach(const char *name, uint64_t size, int r)
 	return -1;
 }
 
-/* It holds a device, or nothing: is it what was asked for, and what is its size? */
-static int check_content(const struct params *params, const void *memory, uint64_t memory_size,
-			 uint64_t *ret_size)
+/* It holds a device, or nothing: is it what was asked for? PARAMS has its size and allocator then. */
+static int check_content(struct params *params, const void *memory, uint64_t memory_size)
 {
 	struct device_store_info info;
 	const char *why;
 	int r = device_store_inspect(memory, memory_size, &info, &why);
 
-	if (r == -ENODATA && params->size != 0 && memory_size == device_store_size(params->size)) {
-		*ret_size = params->size;
-		return 0;
-	}
+	if (r == -ENODATA && params->size != 0 && memory_size == device_store_size(params->size))
+		return params_set_size(params, params->size);
 	if (r == -ENODATA)
 		return refuse_name(params->pool,
 				   "it was never completed, and has another size: "
@@ -77,8 +74,14 @@ static int check_content(const struct params *params, const void *memory, uint64
 			  params->pool, info.device_size);
 		return -1;
 	}
-	*ret_size = info.device_size;
-	return 0;
+	if (params->given[PARAM_ALLOCATOR] != NULL && params->allocator != (int)info.allocator) {
+		say_error("pool=%s: its allocator is %s: give allocator=%s, or none", params->pool,
+			  conf_allocator_choice.words[info.allocator],
+			  conf_allocator_choice.words[info.allocator]);
+		return -1;
+	}
+	params->allocator = (int)info.allocator;
+	return params_set_size(params, info.device_size);
 }
 
 /*
@@ -92,7 +95,6 @@ static void unmark(void)
 
 int pool_expect(struct params *params, bool locked)
 {
-	uint64_t size;
 	int r;
 
 	if (params->pool == NULL)
@@ -106,9 +108,7 @@ int pool_expect(struct params *params, bool locked)
 	/* Before anything of it is touched. */
 	if (locked && params->lock != CONF_LOCK_OFF)
 		unmark();
-	if (check_content(params, pool.segment.memory, pool.segment.size, &size) < 0)
-		return -1;
-	return params_set_size(params, size);
+	return check_content(params, pool.segment.memory, pool.segment.size);
 }
 
 /* Nobody attached, the pool must not be swapped out: a new server could not come for its content. */
@@ -162,10 +162,9 @@ int pool_open(struct params *params, bool make)
 		return refuse_name(params->pool, "there is no such pool to take over");
 	if (r < 0)
 		return refuse_attach(params->pool, size, r);
-	if (check_content(params, pool.segment.memory, pool.segment.size, &size) < 0 ||
-	    lock(params) < 0)
+	if (check_content(params, pool.segment.memory, pool.segment.size) < 0 || lock(params) < 0)
 		return -1;
-	return params_set_size(params, size);
+	return 0;
 }
 
 void *pool_store(uint64_t *ret_size)

@@ -24,7 +24,7 @@ static struct zs_arena *arena_new(uint64_t limit)
 	assert_non_null(a);
 	for (unsigned int n = 1; n <= ZS_MAX_PAGES; n++)
 		classes[n - 1].pages = (uint8_t)n;
-	assert_int_equal(arena_init(a, 64 * MIB, limit, NULL), 0);
+	assert_int_equal(arena_init(a, 64 * MIB, limit, NULL, false), 0);
 	return a;
 }
 

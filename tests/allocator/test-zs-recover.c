@@ -15,6 +15,7 @@
 
 #include "allocator/zs-types.h"
 #include "common/util.h"
+#include "tests/lib/allocator.h"
 #include "tests/lib/check.h"
 #include "tests/lib/rng.h"
 
@@ -64,6 +65,7 @@ static uint64_t served(void *opaque)
 static void open_pool(struct world *w)
 {
 	struct zs_options options = {
+		.kind = test_allocator(),
 		.max_bytes = MAX_BYTES,
 		.owner = {.relocate = relocate, .length = length, .served = served, .opaque = w},
 		.store = &w->store,

@@ -16,6 +16,7 @@
 #include "allocator/worker.h"
 #include "common/os.h"
 #include "common/util.h"
+#include "tests/lib/allocator.h"
 #include "tests/lib/rng.h"
 
 #define OWNERS 40000
@@ -66,6 +67,7 @@ static struct owners *owners_new(uint64_t limit, uint64_t reserve)
 {
 	struct owners *o = calloc(1, sizeof(*o));
 	struct zs_options options = {
+		.kind = test_allocator(),
 		.max_bytes = (uint64_t)OWNERS * ZS_PAGE_SIZE,
 		.limit = limit,
 		.reserve = reserve,
@@ -396,17 +398,23 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_random),
-		cmocka_unit_test(test_compaction_frees),
 		cmocka_unit_test(test_migration_frees_extents),
 		cmocka_unit_test(test_busy_owners_stay),
-		cmocka_unit_test(test_limit),
 		cmocka_unit_test(test_scattered_holes),
-		cmocka_unit_test(test_trickle),
-		cmocka_unit_test(test_few_objects_share),
 		cmocka_unit_test(test_least_limit),
 		cmocka_unit_test(test_reserve),
 		cmocka_unit_test(test_options),
 	};
+	const struct CMUnitTest of_zspages[] = {
+		cmocka_unit_test(test_compaction_frees),
+		cmocka_unit_test(test_limit),
+		cmocka_unit_test(test_trickle),
+		cmocka_unit_test(test_few_objects_share),
+	};
+	int failed = cmocka_run_group_tests(tests, NULL, NULL);
 
-	return cmocka_run_group_tests(tests, NULL, NULL);
+	/* How dense zspages are; test-zbud has its own. */
+	if (test_allocator() == ZS_ZSPAGE)
+		failed += cmocka_run_group_tests(of_zspages, NULL, NULL);
+	return failed;
 }

@@ -36,6 +36,8 @@ static const char *const words[] = {
 	"algorithm",
 	"filter",
 	"compact",
+	"allocator",
+	"zbud",
 	"reserve",
 	"lock",
 	"connections",

@@ -35,6 +35,7 @@ static void test_defaults(void **state)
 	assert_int_equal(device->algorithms.algorithms[0].level, 1);
 	assert_int_equal(device->filter, CONF_FILTER_AUTO);
 	assert_int_equal(device->compact, CONF_COMPACT_AUTO);
+	assert_int_equal(device->allocator, CONF_ALLOCATOR_ZSPAGE);
 	assert_true(device->reserve == CONF_RESERVE_AUTO);
 	assert_int_equal(device->lock, CONF_LOCK_ON);
 	assert_int_equal(device->connections, 0);

@@ -60,6 +60,8 @@ static const struct good good[] = {
 	{"algorithm = lz4  zstd(level=6) (type=huge_idle,threshold=2K)", CONF_KEY_ALGORITHM,
 	 "lz4  zstd(level=6) (type=huge_idle,threshold=2K)"},
 	{"compact = auto", CONF_KEY_COMPACT, "auto"},
+	{"allocator = zspage", CONF_KEY_ALLOCATOR, "zspage"},
+	{"allocator = zbud", CONF_KEY_ALLOCATOR, "zbud"},
 	{"reserve = auto", CONF_KEY_RESERVE, "auto"},
 	{"reserve = 0", CONF_KEY_RESERVE, "0"},
 	{"reserve = 16M", CONF_KEY_RESERVE, "16M"},
@@ -159,6 +161,7 @@ static const struct bad bad[] = {
 	{"compression-algorithm = (type=huge)", "not an algorithm"},
 	{"filter = off", "not a choice: give auto or none"},
 	{"compact = on", "not a choice: give auto or off"},
+	{"allocator = zsmalloc", "not a choice: give zspage or zbud"},
 	{"reserve = 16", "not a size: give auto, 0, or a number with K, M, G or T"},
 	{"reserve = -1M", "not a size"},
 	{"reserve = none", "not a size"},
@@ -304,17 +307,16 @@ static void test_parameters(void **state)
 					    "filter=auto", "compact=auto",
 					    "lock=on",	   NULL};
 	static const char *const full[] = {
-		"size=1G",	     "algorithm=lz4",	  "mem-limit=256M",
-		"reserve=0",	     "filter=none",	  "compact=off",
-		"lock=auto",	     "recompress-age=1h", "recompress-cpu=3",
-		"writeback=/srv/x",  "writeback-size=8G", "writeback-at=80",
-		"writeback-age=15m", "writeback-limit=0", NULL};
+		"size=1G",	     "algorithm=lz4",	  "mem-limit=256M",    "reserve=0",
+		"filter=none",	     "compact=off",	  "allocator=zspage",  "lock=auto",
+		"recompress-age=1h", "recompress-cpu=3",  "writeback=/srv/x",  "writeback-size=8G",
+		"writeback-at=80",   "writeback-age=15m", "writeback-limit=0", NULL};
 
 	put("/etc/zcram.conf", "[zcram0]\n");
 	parameters_are(plain);
 	put("/etc/zcram.conf", "[zcram0]\nsize = 1024\nalgorithm = lz4\nmem-limit = 256\n"
 			       "reserve = 0\nfilter = none\ncompact = off\nlock = auto\n"
-			       "recompress-age = 60m\nrecompress-cpu = 3\n"
+			       "allocator = zspage\nrecompress-age = 60m\nrecompress-cpu = 3\n"
 			       "writeback = /srv/x\nwriteback-size = 8192M\nwriteback-at = 80\n");
 	parameters_are(full);
 }

@@ -66,7 +66,8 @@ static void test_stat(void **state)
 	assert_int_equal(member_u64(result, "writeback-at"), 0);
 	assert_int_equal(member_u64(result, "writeback-age"), 0);
 	assert_int_equal(member_u64(result, "writeback-limit"), 0);
-	assert_int_equal(json_object_object_length(result), 16);
+	assert_string_equal(member_text(result, "allocator"), "zspage");
+	assert_int_equal(json_object_object_length(result), 17);
 
 	stats = json_object_object_get(result, "stats");
 	device_get_stats(serving.device, &expected);

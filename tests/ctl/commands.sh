@@ -37,6 +37,7 @@ equal "what set prints" "$(ctl set zcram0 'algorithm=lz4(level=3)' mem-limit=200
 setting algorithm 'lz4(level=3)'
 setting mem-limit $((200 << 20))
 setting filter auto
+setting allocator zspage
 ctl set "$run/zcram0/control" filter=none compact=off mem-limit=0
 setting filter none
 setting compact off

@@ -21,6 +21,7 @@ static inline struct json_object *fixture_stat(uint64_t first)
 	json_object_object_add(stat, "algorithm", json_object_new_string("zstd(level=1)"));
 	json_object_object_add(stat, "filter", json_object_new_string("auto"));
 	json_object_object_add(stat, "compact", json_object_new_string("off"));
+	json_object_object_add(stat, "allocator", json_object_new_string("zbud"));
 	json_object_object_add(stat, "mem-limit", json_object_new_uint64(0));
 	json_object_object_add(stat, "streams", json_object_new_uint64(4));
 	json_object_object_add(stat, "stats", stats);

@@ -70,8 +70,9 @@ static void test_all_statistics(void **state)
 	has(text, "zcram_age_pages{device=\"zcram0\",class=\"1\",seconds=\"16\"} 7");
 	has(text, "# TYPE zcram_up gauge");
 	has(text, "zcram_up{device=\"zcram0\"} 1");
-	has(text, "zcram_device_info{device=\"zcram0\",version=\"1.2.3\","
-		  "algorithm=\"zstd(level=1)\",filter=\"auto\",compact=\"off\"} 1");
+	has(text,
+	    "zcram_device_info{device=\"zcram0\",version=\"1.2.3\","
+	    "algorithm=\"zstd(level=1)\",filter=\"auto\",compact=\"off\",allocator=\"zbud\"} 1");
 	has(text, "zcram_size_bytes{device=\"zcram0\"} 1073741824");
 	has(text, "# UNIT zcram_read_bytes bytes");
 	has(text, "# TYPE zcram_read_bytes counter");

@@ -13,6 +13,7 @@
 #include <cmocka.h>
 
 #include "device/device.h"
+#include "tests/lib/allocator.h"
 #include "tests/lib/content.h"
 #include "tests/lib/rng.h"
 
@@ -22,7 +23,7 @@
 
 static inline struct device_options options_make(uint64_t size)
 {
-	struct device_options options = {.size = size};
+	struct device_options options = {.size = size, .allocator = test_allocator()};
 
 	assert_int_equal(codec_method_init(&options.method, "lz4", NULL), 0);
 	return options;

@@ -33,6 +33,7 @@ static struct device *device_of(uint8_t choice)
 
 	CHECK(codec_method_init(&options.method, choice & 1 ? "zstd" : "lz4", NULL) == 0, "codec");
 	options.method.filter = choice & 2 ? CODEC_FILTER_AUTO : CODEC_FILTER_NONE;
+	options.allocator = choice & 8 ? ZS_ZBUD : ZS_ZSPAGE;
 	if (choice & 4)
 		options.mem_limit = device_min_limit();
 	err = device_new(&options, &device);

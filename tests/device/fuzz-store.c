@@ -15,6 +15,7 @@
 
 #include "common/os.h"
 #include "device/store.h"
+#include "tests/lib/allocator.h"
 #include "tests/lib/check.h"
 #include "tests/lib/content.h"
 #include "tests/lib/replay.h"
@@ -50,8 +51,11 @@ static struct {
 
 static struct device *device_try(int *ret_error)
 {
-	struct device_options options = {
-		.size = SIZE, .streams = 1, .store = world.store, .store_size = world.size};
+	struct device_options options = {.size = SIZE,
+					 .allocator = test_allocator(),
+					 .streams = 1,
+					 .store = world.store,
+					 .store_size = world.size};
 	struct device *device = NULL;
 
 	CHECK(codec_method_init(&options.method, "lz4", NULL) == 0, "codec");

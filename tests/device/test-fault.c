@@ -15,6 +15,7 @@
 
 #include "device/device.h"
 #include "tests/device/fault.h"
+#include "tests/lib/allocator.h"
 #include "tests/lib/check.h"
 #include "tests/lib/content.h"
 #include "tests/lib/model.h"
@@ -51,6 +52,7 @@ struct attempt {
 static struct device_options options_of(const struct plan *plan)
 {
 	struct device_options options = {
+		.allocator = test_allocator(),
 		.size = PAGES * PAGE - 100,
 		.reserve = plan->reserve,
 		.auto_compact = plan->start,

@@ -31,12 +31,28 @@ static struct device *half_filled(void)
 	return device;
 }
 
+/* What zbud has for an object: its owner too, in whole chunks; for a raw page the page. */
+static uint64_t zbud_bytes(struct device *device)
+{
+	uint64_t live = 0;
+
+	for (uint64_t k = 0; k < device->pages; k++)
+		if (slot_state(device->slots[k]) == SLOT_POOL)
+			live += slot_len(device->slots[k]) == PAGE
+					? PAGE
+					: align_up(slot_len(device->slots[k]) + ZS_OWNER_SIZE,
+						   ZBUD_CHUNK);
+	return live;
+}
+
 /* Bytes in live cells, owners and rounding too. */
 static uint64_t live_bytes(struct device *device)
 {
 	struct zs_pool *pool = device->pool;
 	uint64_t live = 0;
 
+	if (test_allocator() == ZS_ZBUD)
+		return zbud_bytes(device);
 	for (uint32_t i = 0; i < pool->nr_classes; i++)
 		live += pool->classes[i].used * pool->classes[i].cell;
 	return live;

@@ -287,7 +287,7 @@ static void test_failure_keeps_spare(void **state)
 	struct zs_arena arena;
 	uint32_t index, first;
 
-	assert_int_equal(arena_init(&arena, MIB, 0, NULL), 0);
+	assert_int_equal(arena_init(&arena, MIB, 0, NULL, false), 0);
 	while (arena.spare < 8)
 		assert_int_equal(arena_commit_spare(&arena, 8), 0);
 	assert_int_equal(arena_take(&arena, 0, 8, ARENA_SPARE, &index), 0);

@@ -125,6 +125,26 @@ static void test_other_device_size(void **state)
 	device_end(store_device(&w->store, SIZE));
 }
 
+static void test_other_allocator(void **state)
+{
+	struct world *w = *state;
+	struct device_options options = store_options(&w->store, SIZE);
+	struct device_store_info info;
+	struct device *device = NULL;
+	const char *why;
+
+	assert_int_equal(device_store_inspect(w->store.memory, w->store.size, &info, &why), 0);
+	assert_int_equal(info.allocator, options.allocator);
+	memcpy(w->copy, w->store.memory, COPIED);
+	options.allocator = (options.allocator + 1) % ZS_KINDS;
+	assert_int_equal(device_new(&options, &device), -EINVAL);
+	assert_null(device);
+	assert_memory_equal(w->copy, w->store.memory, COPIED);
+	options.allocator = ZS_KINDS;
+	assert_int_equal(device_new(&options, &device), -EINVAL);
+	device_end(store_device(&w->store, SIZE));
+}
+
 static void test_truncated(void **state)
 {
 	struct world *w = *state;
@@ -158,6 +178,15 @@ static void test_other_classes(void **state)
 	struct world *w = *state;
 
 	w->header->classes++;
+	seal(w->header);
+	assert_refused(w, -EPROTO);
+}
+
+static void test_unknown_allocator(void **state)
+{
+	struct world *w = *state;
+
+	w->header->allocator = ZS_KINDS;
 	seal(w->header);
 	assert_refused(w, -EPROTO);
 }
@@ -298,10 +327,12 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_matches, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_sizes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_device_size, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_other_allocator, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_truncated, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_magic, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_version, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_classes, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_unknown_allocator, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_places, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_impossible_size, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_other_codecs, setup, teardown),

@@ -56,6 +56,7 @@ static struct device_options options_of(const struct journal *j, int store, stru
 	static const uint64_t reserves[] = {0, MIB / 4, MIB};
 	struct device_options options = {
 		.size = j->size,
+		.allocator = j->allocator,
 		.reserve = reserves[rng_below(rng, 3)],
 		.auto_compact = rng_chance(rng, 90),
 		.streams = (unsigned int)rng_below(rng, 4),

@@ -8,6 +8,7 @@
 
 #include "codec/codec.h"
 #include "common/util.h"
+#include "tests/lib/allocator.h"
 #include "tests/lib/check.h"
 #include "tests/lib/content.h"
 
@@ -44,6 +45,7 @@ struct journal *journal_new(uint64_t seed, uint64_t size, unsigned int threads, 
 	j->size = size;
 	j->pages = size / PAGE;
 	j->threads = threads;
+	j->allocator = test_allocator();
 	j->bytes = map(size, shared);
 	j->steps.step = -1;
 	/* So small that it is full now and then. */
@@ -73,6 +75,7 @@ void journal_reset(struct journal *j)
 		atomic_store(&j->request[i].state, REQUEST_NONE);
 	for (unsigned int i = 0; i < j->threads; i++)
 		j->worker[i].next = 0;
+	j->allocator = (j->allocator + 1) % ZS_KINDS;
 	j->formed = false;
 	j->generation = 0;
 }

@@ -80,7 +80,8 @@ struct journal {
 	uint8_t *bytes;
 	struct evictor evictor; /* where children write back to */
 
-	/* Of the store that is in use. */
+	/* Of the store that is in use: for the next one it is the other allocator's turn. */
+	enum zs_kind allocator;
 	bool formed; /* device_new() has once returned */
 	uint32_t generation;
 	uint8_t uuid[16];

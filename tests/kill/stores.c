@@ -68,6 +68,7 @@ static struct device *device_open(char *at, struct rng *from)
 {
 	struct device_options options = {
 		.size = SIZE,
+		.allocator = journal->allocator,
 		.streams = 1,
 		.store = at,
 		.store_size = store_size,

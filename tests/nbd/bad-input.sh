@@ -75,6 +75,10 @@ for algorithm in "zstd(level=$((${zstd_levels#* to } + 1)))" \
 		size=4M "algorithm=$algorithm"
 done
 
+for allocator in '' zsmalloc ZBUD z3fold 'zbud '; do
+	refused "allocator=$allocator: not a choice: give zspage or zbud" size=4M "allocator=$allocator"
+done
+
 refused "mem-limit=12Q: $not_a_size" size=4M mem-limit=12Q
 min=$(dump zcram_min_mem_limit)
 for limit in 0 1 $((min - 1)); do

@@ -55,6 +55,7 @@ murder
 
 refused "pool=$pool: it holds a device of 8388608 bytes: give that size, or none" size=4M pool=$pool
 refused "pool=$pool: it holds a device of 8388608 bytes: give that size, or none" size=8K pool=$pool
+refused "pool=$pool: its allocator is zspage: give allocator=zspage, or none" allocator=zbud pool=$pool
 
 # In the background, where the claim has to change hands.
 serve_in_background pool=$pool control="$dir/control"
@@ -63,6 +64,21 @@ refused "pool=$pool: in use: another server is running on it" pool=$pool
 pid=$server server=
 kill -KILL "$pid"
 wait "$waiter" || true
+
+# A pool of the other allocator: the next server has it by itself, and refuses to have another.
+serve -- pool=$pool
+stop
+serve -- size=8M pool=$pool lock=off allocator=zbud
+nbdcopy "$dir/in.img" "$uri"
+get_stats
+stored=${S[pages_pool]}
+murder
+refused "pool=$pool: its allocator is zbud: give allocator=zbud, or none" allocator=zspage pool=$pool
+serve -- pool=$pool
+get_stats
+stat_is generation 1 pages_recovered "$stored" pages_damaged 0
+check_content
+murder
 
 # Kept over a clean stop when that is asked for; else nothing is left.
 serve -- pool=$pool pool-at-exit=keep

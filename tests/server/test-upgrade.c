@@ -34,7 +34,7 @@ static void write_conf(void)
 	snprintf(path, sizeof(path), "%s/etc/zcram.conf", root);
 	file = fopen(path, "we");
 	assert_non_null(file);
-	fprintf(file, "[" NAME "]\nzram-size = 4\n");
+	fprintf(file, "[" NAME "]\nzram-size = 4\nallocator = zbud\n");
 	fclose(file);
 }
 
@@ -194,6 +194,29 @@ static void kill_server(void)
 	check_page(0, 1);
 }
 
+static bool has_argument(bool again, const char *argument)
+{
+	bool has = false;
+	char **argv;
+
+	assert_int_equal(zcramd_server_argv(&z, again, &argv), 0);
+	for (size_t i = 0; argv[i] != NULL; i++)
+		has = has || strcmp(argv[i], argument) == 0;
+	zcramd_free_argv(argv);
+	return has;
+}
+
+/* Where there is a pool it knows what it is, and whoever has changed the files since makes no difference. */
+static void test_pool_knows(void **state)
+{
+	assert_true(has_argument(false, "size=4M"));
+	assert_true(has_argument(false, "allocator=zbud"));
+	assert_false(has_argument(true, "size=4M"));
+	assert_false(has_argument(true, "allocator=zbud"));
+	kill_server();
+	assert_true(has_argument(true, "pool=" NAME));
+}
+
 static void test_upgrades(void **state)
 {
 	char line[128];
@@ -349,8 +372,9 @@ static void test_without_server(void **state)
 static int run_all(void)
 {
 	const struct CMUnitTest tests[] = {
-		UPGRADE(test_upgrades), UPGRADE(test_kept),	      UPGRADE(test_both_end),
-		UPGRADE(test_refused),	UPGRADE(test_without_server), UPGRADE(test_other_layout),
+		UPGRADE(test_pool_knows),   UPGRADE(test_upgrades), UPGRADE(test_kept),
+		UPGRADE(test_both_end),	    UPGRADE(test_refused),  UPGRADE(test_without_server),
+		UPGRADE(test_other_layout),
 	};
 
 	/* The pool is the machine's, by the name of the device. */

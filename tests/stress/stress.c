@@ -24,6 +24,7 @@
 #include <sys/mman.h>
 
 #include "device/device-types.h"
+#include "tests/lib/allocator.h"
 #include "tests/lib/check.h"
 #include "tests/lib/content.h"
 #include "tests/lib/evictor.h"
@@ -315,6 +316,7 @@ static struct device_options options_of(const struct configuration *c, uint64_t 
 {
 	struct device_options options = {
 		.size = size,
+		.allocator = test_allocator(),
 		.mem_limit = c->limit ? size / 4 : 0,
 		.reserve = c->start ? size / 16 : 0,
 		.auto_compact = c->auto_compact,
