@@ -156,7 +156,6 @@ static void print_mounting(FILE *out, const struct conf_device *device)
 
 	fputs("# Made by zcram-generator.\n[Unit]\n", out);
 	fprintf(out, "SourcePath=%s\n", device->origin[CONF_KEY_MOUNT_POINT].file);
-	fputs("Before=local-fs.target\n", out);
 	/* The mount point's own unit comes to be by this one, and must not be waited for. */
 	if (parent > 0) {
 		fputs("RequiresMountsFor=", out);
@@ -167,37 +166,77 @@ static void print_mounting(FILE *out, const struct conf_device *device)
 	fputs(mounting, out);
 }
 
-/*
- * What it writes back to must be there, and be allowed: a block device; a file, which may be made in its
- * directory; an export, for which the network is not waited for, as that waits for swap.
- */
-static void print_writeback(FILE *out, const struct conf_device *device)
+/* Is what it writes back to on another machine? */
+static bool is_remote(const struct conf_device *device)
 {
 	const char *where = device->writeback;
-	size_t parent = *where == '/' ? parent_len(where) : 0;
-	bool node = strncmp(where, "/dev/", 5) == 0;
-	char *unit = node ? unit_of_path(where, "device") : NULL;
 
+	return where != NULL && (strncmp(where, "nbd:", 4) == 0 || strncmp(where, "nbds:", 5) == 0);
+}
+
+/*
+ * What starts it, and waits for it: swap comes early, and file systems do. The network comes after both, and
+ * with it a device that cannot do without.
+ */
+static const char *target_of(const struct conf_device *device)
+{
+	if (is_remote(device))
+		return "remote-fs.target";
+	return device->swap ? "swap.target" : "local-fs.target";
+}
+
+/* Services end before these targets do, which end before the device. */
+static void print_order(FILE *out, const struct conf_device *device)
+{
 	fputs("# Made by zcram-generator.\n[Unit]\n", out);
-	fprintf(out, "SourcePath=%s\n", device->origin[CONF_KEY_WRITEBACK].file);
+	fprintf(out, "Before=%s\n", target_of(device));
+	if (is_remote(device))
+		fputs("Wants=network-online.target\nAfter=network-online.target\n", out);
+}
+
+/*
+ * A node of /dev must be there, and be allowed. When it goes, writeback ends and nothing else, so the unit
+ * is not bound to it.
+ */
+static void print_node(FILE *out, const char *where)
+{
+	char *unit = unit_of_path(where, "device");
+
 	if (unit != NULL)
-		fprintf(out, "BindsTo=%s\nAfter=%s\n", unit, unit);
-	if (!node && parent > 0) {
+		fprintf(out, "Requires=%s\nAfter=%s\n", unit, unit);
+	fprintf(out, "\n[Service]\nDeviceAllow=%s rw\n", where);
+	free(unit);
+}
+
+/* A file may be made in its directory, which must be there, and be writable: the root's may not be at first. */
+static void print_file(FILE *out, const char *where)
+{
+	size_t parent = parent_len(where);
+
+	fputs("After=systemd-remount-fs.service\n", out);
+	if (parent > 0) {
 		fputs("RequiresMountsFor=", out);
 		print_quoted(out, where, parent);
 		fputc('\n', out);
 	}
-	fputs("\n[Service]\n", out);
-	if (node) {
-		fprintf(out, "DeviceAllow=%s rw\n", where);
-	} else if (*where == '/') {
-		fputs("ReadWritePaths=", out);
-		print_quoted(out, where, parent > 0 ? parent : 1);
-		fputc('\n', out);
-	} else {
-		fputs("IPAddressDeny=\nRestrictAddressFamilies=AF_INET AF_INET6\n", out);
-	}
-	free(unit);
+	fputs("\n[Service]\nReadWritePaths=", out);
+	print_quoted(out, where, parent > 0 ? parent : 1);
+	fputc('\n', out);
+}
+
+static void print_writeback(FILE *out, const struct conf_device *device)
+{
+	const char *where = device->writeback;
+
+	fputs("# Made by zcram-generator.\n[Unit]\n", out);
+	fprintf(out, "SourcePath=%s\n", device->origin[CONF_KEY_WRITEBACK].file);
+	if (strncmp(where, "/dev/", 5) == 0)
+		print_node(out, where);
+	else if (*where == '/')
+		print_file(out, where);
+	else if (is_remote(device))
+		fputs("\n[Service]\nIPAddressDeny=\nRestrictAddressFamilies=AF_INET AF_INET6\n",
+		      out);
 }
 
 /*
@@ -242,12 +281,13 @@ static int add_device(const struct generator *generator, const struct conf_devic
 		report(generator, LOG_INFO, "%s is not started: %s", device->name, device->why_not);
 		return 0;
 	}
-	if (device->mount_point != NULL)
+	r = add_drop_in(generator, device, "40-order.conf", print_order);
+	if (r == 0 && device->mount_point != NULL)
 		r = add_drop_in(generator, device, "50-mount.conf", print_mounting);
 	if (r == 0 && device->writeback != NULL)
 		r = add_drop_in(generator, device, "60-writeback.conf", print_writeback);
 	if (r == 0)
-		r = want(generator, device->swap ? "swap.target" : "local-fs.target", device->name);
+		r = want(generator, target_of(device), device->name);
 	return r;
 }
 

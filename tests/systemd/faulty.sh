@@ -53,7 +53,7 @@ system <<<'[zcram0]'
 status=0
 env -i "ZCRAM_ROOT=$root" "$ZCRAM_GENERATOR" "$tmp/none" 2>"$tmp/stderr" || status=$?
 equal "the exit status" "$status" 1
-says 3 "$tmp/none/swap.target.wants: No such file or directory"
+says 3 "$tmp/none/zcram@zcram0.service.d: No such file or directory"
 
 # a machine whose memory is not known
 rm "${root:?}/proc/meminfo"

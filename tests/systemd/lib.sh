@@ -42,9 +42,9 @@ generate() {
 	generate_in SYSTEMD_SCOPE=system
 }
 
-# What was made, as "path path", sorted.
+# What was made, as "path path", sorted, but for the order of start that each device has.
 made() {
-	(cd "$out" && find . -mindepth 2 ! -type d -printf '%P\n') | sort | xargs
+	(cd "$out" && find . -mindepth 2 ! -type d ! -name 40-order.conf -printf '%P\n') | sort | xargs
 }
 
 # It did well, said nothing, and made these: makes PATH...

@@ -9,6 +9,10 @@ system <<-EOF
 	[zcram0]
 	[zcram1]
 	mount-point = /srv/x
+	[zcram2]
+	writeback = nbd://host
+	[zcram3]
+	writeback = /var/lib/zcram/file
 EOF
 generate
 mkdir "${tmp:?}/sbin"
@@ -17,11 +21,13 @@ chmod +x "${tmp:?}/sbin/zcramd"
 unit=$out/normal/zcram@.service
 sed "s,^ExecStart=[^ ]*,ExecStart=$tmp/sbin/zcramd," "$ZCRAM_UNIT" >"$unit"
 ln -sf "$unit" "$out/normal/swap.target.wants/zcram@zcram0.service"
+ln -sf "$unit" "$out/normal/swap.target.wants/zcram@zcram3.service"
+ln -sf "$unit" "$out/normal/remote-fs.target.wants/zcram@zcram2.service"
 ln -sf "$unit" "$out/normal/local-fs.target.wants/zcram@zcram1.service"
 # The units that it has to do with are the host's.
 export SYSTEMD_UNIT_PATH=$out/normal:
 
-for name in zcram0 zcram1; do
+for name in zcram0 zcram1 zcram2 zcram3; do
 	systemd-analyze verify --man=no "zcram@$name.service" >"$tmp/verify" 2>&1 ||
 		fail "zcram@$name.service: $(cat "$tmp/verify")"
 	equal "what systemd says of $name" "$(cat "$tmp/verify")" ""
@@ -49,7 +55,8 @@ for line in Type=notify DefaultDependencies=no KillMode=process SendSIGKILL=no \
 	TimeoutStopSec=infinity Restart=on-abnormal RestartKillSignal=SIGUSR2 RuntimeDirectoryPreserve=yes \
 	OOMScoreAdjust=-1000 OOMPolicy=continue \
 	ManagedOOMPreference=omit MemorySwapMax=0 LimitMEMLOCK=infinity LimitCORE=0 \
-	Before=swap.target Conflicts=umount.target Before=umount.target; do
+	Conflicts=umount.target Before=umount.target; do
 	grep -qxF "$line" "$ZCRAM_UNIT" || fail "the template has no $line"
 done
-! grep -E '^Memory(High|Max)=|^PrivateTmp=' "$ZCRAM_UNIT" || fail "the template must not have that"
+# Nothing but the generator may put it before swap: one that needs the network must not be.
+! grep -E '^Memory(High|Max)=|^PrivateTmp=|^Before=swap' "$ZCRAM_UNIT" || fail "the template must not have that"
