@@ -256,19 +256,34 @@ static int await_keeper(struct zs_pool *pool, struct zs_class *c)
 	return -ENOMEM;
 }
 
+static bool is_served_by_keeper(const struct zs_pool *pool)
+{
+	return load_relaxed(&pool->arena.modest) && load_relaxed(&pool->started) &&
+	       load_relaxed(&pool->arena.reserve) > 0;
+}
+
 /* Is the memory that a write lacks the keeper's to have? */
 static bool is_keepers(struct zs_pool *pool, const struct zs_class *c)
 {
-	return load_relaxed(&pool->arena.modest) && load_relaxed(&pool->started) &&
-	       load_relaxed(&pool->arena.reserve) > 0 && arena_allows(&pool->arena, c->pages);
+	return is_served_by_keeper(pool) && arena_allows(&pool->arena, c->pages);
 }
 
 int zs_refill(struct zs_pool *pool, size_t len)
 {
 	struct zs_class *c = zs_class_of(pool, len);
+	int r;
 
 	add_relaxed(&pool->refills, 1);
-	return is_keepers(pool, c) ? await_keeper(pool, c) : refill(pool, c);
+	if (is_keepers(pool, c))
+		return await_keeper(pool, c);
+	r = refill(pool, c);
+	/*
+	 * At the limit, with room for a tail that would have to grow, and nothing spare for it: it is the
+	 * keeper that takes memory, so what is to be waited for is room, and then the keeper.
+	 */
+	if (r == -ENOMEM && is_served_by_keeper(pool))
+		return -ENOSPC;
+	return r;
 }
 
 /* Frees that a class sees before the mover is asked whether compaction has become worth it. */

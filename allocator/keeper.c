@@ -67,6 +67,11 @@ bool zs_reserve_is_low(struct zs_pool *pool)
 	return is_low(pool);
 }
 
+bool zs_is_starving(struct zs_pool *pool)
+{
+	return load_relaxed(&pool->starving);
+}
+
 void keeper_look(struct zs_pool *pool, bool now)
 {
 	/*
@@ -244,6 +249,9 @@ bool keeper_trim(struct zs_pool *pool, enum trim_mode mode)
 	struct pace pace = {0};
 	uint32_t nr_zspages;
 
+	/* What a modest pool gives back it may not have again when it is in want of it itself. */
+	if (load_relaxed(&pool->arena.modest) && is_low(pool))
+		return false;
 	pthread_mutex_lock(&pool->keeper_lock);
 	for (uint32_t i = 0; i < pool->nr_classes; i++) {
 		struct zs_class *c = &pool->classes[i];
@@ -300,6 +308,7 @@ void *keeper_main(void *opaque)
 	while (worker_sleep(&pool->keeper, rest(pool, filled, more), &poked)) {
 		store_relaxed(&pool->keeper_idle, 0);
 		filled = keeper_fill(pool); /* what fails is tried again */
+		store_relaxed(&pool->starving, filled == -ENOMEM && is_low(pool));
 		feed(pool);
 		more = true;
 		if (os_now() - tick < TICK_MS * UINT64_C(1000000))

@@ -240,6 +240,7 @@ struct zs_pool {
 	uint32_t raw_class;			       /* the last: one raw page */
 	uint16_t class_of[ZS_PAGE_SIZE / ZS_STEP + 1]; /* by cell size in steps */
 	struct zs_worker keeper, mover;
+	bool starving;	      /* atomic: as the keeper has found last */
 	uint32_t keeper_idle; /* atomic: it sleeps until it is poked */
 	struct parking given; /* where writes wait for what the keeper commits */
 	pthread_mutex_t mover_lock, keeper_lock;

@@ -207,6 +207,12 @@ size_t zs_cell_bytes(struct zs_pool *pool, size_t len);
 bool zs_reserve_is_low(struct zs_pool *pool);
 
 /*
+ * Is it low, and does the kernel not give more? Then only what is freed here is of help: writes may be waiting
+ * for it. A hint.
+ */
+bool zs_is_starving(struct zs_pool *pool);
+
+/*
  * Commit memory for the size class of LEN. Blocks; no slot may be locked. -ENOSPC: the limit; what can be
  * done then, is below; -ENOMEM: the kernel gave none, or, in a modest pool, had
  * none at hand for some seconds.

@@ -156,8 +156,8 @@ int backing_expect(const struct backing_options *options, struct backing **ret_b
 		   char ret_why[BACKING_WHY]);
 
 /*
- * Waits for what is being written, and calls nothing: backing_flush() first, if slots are to have
- * it. Nobody may be at work. NULL is fine.
+ * Calls nothing: backing_flush() first, if slots are to have what is being written. Waits for that, as the
+ * disk does; of an export it is given up. Nobody may be at work. NULL is fine.
  */
 void backing_close(struct backing *backing);
 
@@ -180,13 +180,20 @@ int backing_claim(struct backing *backing, const struct backing_object *object);
 int backing_append(struct backing *backing, uint32_t owner, uint8_t encoding, const void *payload,
 		   size_t len, uint64_t cookie, backing_location *ret_location);
 
+/*
+ * Of the writer: from now on its waits end with -ECANCELED when STOP (atomic; NULL: never) is not 0. What it
+ * waited for goes on, and `written` is called by a later call. Whoever sets STOP calls backing_wake() then;
+ * any thread.
+ */
+void backing_set_stop(struct backing *backing, const uint32_t *stop);
+void backing_wake(struct backing *backing);
+
 /* Call `written` for what has been written meanwhile. Does not wait. */
 void backing_reap(struct backing *backing);
 
 /*
- * Write what was appended, wait for it, and call `written` for all of it. A segment that is not
- * full is closed all the same, and its rest is lost until it is cleaned. 0, or the first error
- * since the last flush.
+ * Write what was appended, wait for it, and call `written` for all of it. What is appended next goes
+ * behind it, from the next 4 KiB on. 0, or the first error since the last flush; -ECANCELED: see backing_set_stop().
  */
 int backing_flush(struct backing *backing);
 
@@ -197,7 +204,7 @@ bool backing_wants_cleaning(struct backing *backing);
 bool backing_has_room(struct backing *backing);
 
 /*
- * Append the live objects of the deadest segment again, if that is worth it. What it frees is free
+ * Append the live objects of the segment again for which that wins most, if any is worth it. What it frees is free
  * when they have been written. Blocks. -EAGAIN: none is worth it; or as backing_append(); -EIO
  * also: the segment, or an object in it, could not be read, and stays where it is. No segment is
  * tried again before it was free, or backing_retry().

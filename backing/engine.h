@@ -34,7 +34,7 @@ struct engine_io {
 	void (*done)(struct engine_io *io, int error);
 	/* the engine's */
 	struct engine *engine;
-	struct engine_io *next, *previous;
+	struct engine_io *next, *previous; /* next: the caller's until then, to submit several */
 	uint32_t moved;
 	uint64_t deadline; /* ns */
 };
@@ -43,9 +43,12 @@ struct engine_io {
 enum engine_link { ENGINE_UP, ENGINE_GONE, ENGINE_FOREIGN };
 
 struct engine_ops {
+	/* IO, and what is linked behind it by `next`. */
 	void (*submit)(struct engine *engine, struct engine_io *io);
 	/* No request may be under way. */
 	void (*close)(struct engine *engine);
+	/* NULL: what is under way ends by itself. See engine_cancel(). */
+	void (*cancel)(struct engine *engine);
 	/* NULL: always up */
 	enum engine_link (*link)(const struct engine *engine, uint64_t *ret_reconnects);
 	/* NULL: nobody can exchange it. See engine_identify(). */
@@ -91,6 +94,7 @@ int engine_open_remote(const struct engine_options *options, struct engine **ret
 int engine_new_uring(const struct engine_options *options, int fd, struct engine **ret_engine);
 int engine_new_threads(const struct engine_options *options, int fd, struct engine **ret_engine);
 
+/* IO, and all that is linked behind it, which saves calls of the kernel, and a disk the bell for each. */
 static inline void engine_submit(struct engine *engine, struct engine_io *io)
 {
 	engine->ops->submit(engine, io);
@@ -110,6 +114,13 @@ static inline void engine_identify(struct engine *engine, const void *header)
 {
 	if (engine->ops->identify)
 		engine->ops->identify(engine, header);
+}
+
+/* All that is under way, and all to come, fails with -ECANCELED, soon; of a file it goes on. */
+static inline void engine_cancel(struct engine *engine)
+{
+	if (engine->ops->cancel)
+		engine->ops->cancel(engine);
 }
 
 static inline void engine_close(struct engine *engine)

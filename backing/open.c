@@ -58,7 +58,8 @@ static int have_memory(struct backing *b)
 		if (r < 0)
 			return r;
 	}
-	b->cleaning = at;
+	b->cleaning.backing = b;
+	b->cleaning.buf = at;
 	at += b->segment_size;
 	for (unsigned int i = 0; i < o->readers; i++, at += READ_SIZE) {
 		b->readers[i].io.buf = at;
@@ -240,22 +241,28 @@ int backing_expect(const struct backing_options *given, struct backing **ret_bac
 	return end(b, r, ret_backing);
 }
 
-static bool is_writing(const struct batch *batch)
+static bool is_under_way(const struct backing *b)
 {
-	return batch->state == BATCH_WRITING && !__atomic_load_n(&batch->done, __ATOMIC_SEQ_CST);
+	bool any = b->cleaning.is_reading && !__atomic_load_n(&b->cleaning.done, __ATOMIC_SEQ_CST);
+
+	for (unsigned int i = 0; b->batches && i < b->options.depth; i++)
+		any = any || (b->batches[i].state == BATCH_WRITING &&
+			      !__atomic_load_n(&b->batches[i].done, __ATOMIC_SEQ_CST));
+	return any;
 }
 
-static void wait_for_writes(struct backing *b)
+/* Its buffers are the kernel's until then. An export's need not be. */
+static void end_writer(struct backing *b)
 {
-	for (unsigned int i = 0; b->batches && i < b->options.depth; i++) {
-		while (is_writing(&b->batches[i])) {
-			uint32_t sequence = parking_enter(&b->writer_parking);
+	if (is_under_way(b))
+		engine_cancel(b->engine);
+	while (is_under_way(b)) {
+		uint32_t sequence = parking_enter(&b->writer_parking);
 
-			if (is_writing(&b->batches[i]))
-				parking_wait(&b->writer_parking, sequence);
-			else
-				parking_leave(&b->writer_parking);
-		}
+		if (is_under_way(b))
+			parking_wait(&b->writer_parking, sequence);
+		else
+			parking_leave(&b->writer_parking);
 	}
 }
 
@@ -263,7 +270,7 @@ void backing_close(struct backing *b)
 {
 	if (!b)
 		return;
-	wait_for_writes(b);
+	end_writer(b);
 	engine_close(b->engine);
 	for (unsigned int i = 0; b->batches && i < b->options.depth; i++)
 		free(b->batches[i].origins);

@@ -49,8 +49,8 @@ static void read_done(struct engine_io *io, int error)
 	parking_notify(&reader->parking, true);
 }
 
-/* Ask for the sectors that the object stands in. */
-static void begin(struct backing *b, struct reader *reader, struct backing_fetch *fetch)
+/* The sectors that the object stands in are to be read. */
+static void prepare(struct backing *b, struct reader *reader, struct backing_fetch *fetch)
 {
 	uint64_t block = b->engine->block;
 	uint64_t offset = location_offset(fetch->object.location);
@@ -67,7 +67,8 @@ static void begin(struct backing *b, struct reader *reader, struct backing_fetch
 		.offset = start,
 		.done = read_done,
 	};
-	engine_submit(b->engine, &reader->io);
+	if (reader->next)
+		reader->io.next = &reader->next->io;
 }
 
 static void wait_for(struct reader *reader)
@@ -125,9 +126,10 @@ int backing_read(struct backing *b, struct backing_fetch *fetches, unsigned int 
 		struct reader *taken = take_readers(b, count), *next;
 
 		for (struct reader *reader = taken; reader; reader = reader->next) {
-			begin(b, reader, fetches++);
+			prepare(b, reader, fetches++);
 			count--;
 		}
+		engine_submit(b->engine, &taken->io);
 		for (; taken; taken = next) {
 			next = taken->next;
 			if (end(b, taken) < 0)

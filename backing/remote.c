@@ -55,7 +55,7 @@ enum stage {
 	STAGE_CONNECTING, /* there is one */
 	STAGE_CHECKING,	  /* it is connected; the header is being read */
 	STAGE_UP,
-	STAGE_FOREIGN /* no handle, and never again */
+	STAGE_OVER /* no handle, and never again: all requests fail with over_error */
 };
 
 struct remote_engine {
@@ -63,7 +63,7 @@ struct remote_engine {
 	pthread_mutex_t lock; /* the engine lock of backing.h */
 	/* lock protects these */
 	struct io_list arrived;
-	bool stop;
+	bool stop, cancel;
 
 	uint32_t link;	      /* enum engine_link; atomic */
 	uint64_t reconnects;  /* atomic */
@@ -82,6 +82,7 @@ struct remote_engine {
 	uint64_t retry_at, checked_by; /* ns */
 	unsigned int backoff;	       /* ms */
 	int check_error;	       /* -EINPROGRESS: the header has not come yet */
+	int over_error;
 	char check[ENGINE_BLOCK_MAX];
 };
 
@@ -168,11 +169,27 @@ static void fail_all(struct io_list *list, int error)
 	}
 }
 
+static void end_connecting(struct remote_engine *e, int error)
+{
+	if (e->nbd)
+		handle_drop(e);
+	e->stage = STAGE_OVER;
+	e->over_error = error;
+}
+
 static void foreign(struct remote_engine *e)
 {
 	store_relaxed(&e->link, ENGINE_FOREIGN);
-	handle_drop(e);
-	e->stage = STAGE_FOREIGN;
+	end_connecting(e, -ESTALE);
+}
+
+/* Without its handle nobody touches the buffers of what was sent. */
+static void cancel_all(struct remote_engine *e)
+{
+	store_relaxed(&e->link, ENGINE_GONE);
+	end_connecting(e, -ECANCELED);
+	fail_all(&e->under_way, -ECANCELED);
+	fail_all(&e->waiting, -ECANCELED);
 }
 
 static void up(struct remote_engine *e)
@@ -296,8 +313,8 @@ static void advance(struct remote_engine *e)
 		return end_checking(e);
 	case STAGE_UP:
 		return send_all(e);
-	case STAGE_FOREIGN:
-		return fail_all(&e->waiting, -ESTALE);
+	case STAGE_OVER:
+		return fail_all(&e->waiting, e->over_error);
 	}
 }
 
@@ -364,12 +381,15 @@ static void wait_for_events(struct remote_engine *e)
 
 static bool take_arrived(struct remote_engine *e)
 {
-	bool stop;
+	bool stop, cancel;
 
 	pthread_mutex_lock(&e->lock);
 	io_list_move(&e->waiting, &e->arrived);
 	stop = e->stop;
+	cancel = e->cancel;
 	pthread_mutex_unlock(&e->lock);
+	if (cancel && e->over_error != -ECANCELED)
+		cancel_all(e);
 	return !stop;
 }
 
@@ -404,11 +424,15 @@ static void raise_event(const struct remote_engine *e)
 static void remote_submit(struct engine *engine, struct engine_io *io)
 {
 	struct remote_engine *e = remote_of(engine);
+	uint64_t deadline = os_now() + e->patience;
 
-	io->engine = engine;
-	io->deadline = os_now() + e->patience;
 	pthread_mutex_lock(&e->lock);
-	io_list_put(&e->arrived, io);
+	for (struct engine_io *next; io; io = next) {
+		next = io->next;
+		io->engine = engine;
+		io->deadline = deadline;
+		io_list_put(&e->arrived, io);
+	}
 	pthread_mutex_unlock(&e->lock);
 	raise_event(e);
 }
@@ -439,6 +463,16 @@ static void remote_free(struct remote_engine *e)
 	free(e);
 }
 
+static void remote_cancel(struct engine *engine)
+{
+	struct remote_engine *e = remote_of(engine);
+
+	pthread_mutex_lock(&e->lock);
+	e->cancel = true;
+	pthread_mutex_unlock(&e->lock);
+	raise_event(e);
+}
+
 static void remote_close(struct engine *engine)
 {
 	struct remote_engine *e = remote_of(engine);
@@ -454,6 +488,7 @@ static void remote_close(struct engine *engine)
 static const struct engine_ops remote_ops = {
 	.submit = remote_submit,
 	.close = remote_close,
+	.cancel = remote_cancel,
 	.link = remote_link,
 	.identify = remote_identify,
 };

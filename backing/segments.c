@@ -60,6 +60,9 @@ int segment_take(struct backing *b, bool cleaning, uint32_t *ret_segment)
 	s = &b->segments[found];
 	map_set(b, found, false);
 	store_relaxed(&s->state, SEGMENT_BUSY);
+	s->open = true;
+	bump(&b->taken, 1U);
+	store_relaxed(&s->taken, b->taken);
 	s->use = (s->use + 1) & RECORD_USE_MASK;
 	pthread_mutex_unlock(&b->lock);
 	b->next_segment = found + 1 < b->nr_segments ? found + 1 : 0;
@@ -75,11 +78,37 @@ void segment_add(struct backing *b, uint32_t segment, uint32_t bytes)
 	pthread_mutex_unlock(&b->lock);
 }
 
-void segment_seal(struct backing *b, uint32_t segment)
+/* Under the lock. */
+static void seal_if_done(struct backing *b, uint32_t segment)
+{
+	struct segment *s = &b->segments[segment];
+
+	if (s->open || s->batches > 0)
+		return;
+	store_relaxed(&s->state, SEGMENT_SEALED);
+	free_if_unused(b, segment);
+}
+
+void segment_begin(struct backing *b, uint32_t segment)
 {
 	pthread_mutex_lock(&b->lock);
-	store_relaxed(&b->segments[segment].state, SEGMENT_SEALED);
-	free_if_unused(b, segment);
+	b->segments[segment].batches++;
+	pthread_mutex_unlock(&b->lock);
+}
+
+void segment_settle(struct backing *b, uint32_t segment)
+{
+	pthread_mutex_lock(&b->lock);
+	b->segments[segment].batches--;
+	seal_if_done(b, segment);
+	pthread_mutex_unlock(&b->lock);
+}
+
+void segment_end(struct backing *b, uint32_t segment)
+{
+	pthread_mutex_lock(&b->lock);
+	b->segments[segment].open = false;
+	seal_if_done(b, segment);
 	pthread_mutex_unlock(&b->lock);
 }
 
@@ -150,38 +179,54 @@ static uint32_t worth_cleaning(const struct backing *b)
 	return scarce ? b->segment_size / 8 * 7 : b->segment_size / 2;
 }
 
-/* Without the lock, as it may be a long walk: what it finds is to be looked at again. 0: none. */
-static uint32_t find_deadest(const struct backing *b)
+/*
+ * What cleaning wins for what it costs, as in "The Design and Implementation of a Log-Structured File System"
+ * (Rosenblum and Ousterhout, 1992), 3.5: with the share u of it that is live, 1 - u comes free, 1 + u is read and
+ * written, and it stays free the longer, the older what is live is. Its age is the number of segments that were
+ * taken after it; after a recovery all are old.
+ */
+static double benefit(const struct backing *b, const struct segment *s, uint32_t live)
 {
-	uint32_t least = worth_cleaning(b) + 1, found = 0;
+	double age = (double)(load_relaxed(&b->taken) - load_relaxed(&s->taken)) + 1;
 
-	for (uint32_t i = 1; i < b->nr_segments && least > 0; i++) {
+	return ((double)b->segment_size - live) * age / ((double)b->segment_size + live);
+}
+
+/* Without the lock, as it may be a long walk: what it finds is to be looked at again. 0: none. */
+static uint32_t find_best(const struct backing *b)
+{
+	uint32_t most = worth_cleaning(b), found = 0;
+	double best = 0;
+
+	for (uint32_t i = 1; i < b->nr_segments; i++) {
 		const struct segment *s = &b->segments[i];
 		uint32_t live = load_relaxed(&s->live);
 
-		if (live >= least || load_relaxed(&s->state) != SEGMENT_SEALED ||
+		if (live > most || load_relaxed(&s->state) != SEGMENT_SEALED ||
 		    load_relaxed(&s->tried) || load_relaxed(&s->pins) > 0)
 			continue;
-		least = live;
-		found = i;
+		if (found == 0 || benefit(b, s, live) > best) {
+			best = benefit(b, s, live);
+			found = i;
+		}
 	}
 	return found;
 }
 
 bool backing_wants_cleaning(struct backing *b)
 {
-	return find_deadest(b) > 0;
+	return find_best(b) > 0;
 }
 
 bool backing_has_room(struct backing *b)
 {
-	return load_relaxed(&b->nr_free) > SEGMENTS_RESERVED || find_deadest(b) > 0;
+	return load_relaxed(&b->nr_free) > SEGMENTS_RESERVED || find_best(b) > 0;
 }
 
-bool segment_pick_deadest(struct backing *b, uint32_t *ret_segment)
+bool segment_pick(struct backing *b, uint32_t *ret_segment)
 {
 	for (;;) {
-		uint32_t found = find_deadest(b);
+		uint32_t found = find_best(b);
 		bool sealed;
 
 		if (found == 0)

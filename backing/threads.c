@@ -104,11 +104,14 @@ static void threads_submit(struct engine *engine, struct engine_io *io)
 {
 	struct threads_engine *e = (struct threads_engine *)(void *)engine;
 
-	io->moved = 0;
-	pthread_mutex_lock(&e->lock);
-	io_list_put(io->op == ENGINE_READ ? &e->reads : &e->others, io);
-	pthread_mutex_unlock(&e->lock);
-	parking_notify(&e->more, false);
+	for (struct engine_io *next; io; io = next) {
+		next = io->next;
+		io->moved = 0;
+		pthread_mutex_lock(&e->lock);
+		io_list_put(io->op == ENGINE_READ ? &e->reads : &e->others, io);
+		pthread_mutex_unlock(&e->lock);
+		parking_notify(&e->more, false);
+	}
 }
 
 static void threads_close(struct engine *engine)

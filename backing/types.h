@@ -53,7 +53,7 @@ _Static_assert(ENGINE_BLOCK_MAX - RECORD_UNIT + sizeof(struct record) + BACKING_
 
 enum segment_state {
 	SEGMENT_FREE,
-	SEGMENT_BUSY,  /* a batch fills or writes it */
+	SEGMENT_BUSY,  /* it is open, or a batch fills or writes it */
 	SEGMENT_SEALED /* it has been written */
 };
 
@@ -62,8 +62,11 @@ struct segment {
 	/* all by the store lock; also peeked at */
 	uint32_t live; /* bytes of records that are named by slots, or will be */
 	uint32_t pins;
-	uint8_t state; /* enum segment_state */
-	uint8_t use;   /* 0..7: counted up whenever it is taken */
+	uint32_t taken;	 /* the number of segments that were taken before it was */
+	uint8_t state;	 /* enum segment_state */
+	uint8_t use;	 /* 0..7: counted up whenever it is taken */
+	uint8_t batches; /* that fill or write it */
+	bool open;	 /* more of them may come */
 	/*
 	 * Cleaning has gone through it, and does not again before it is free, which it will be, if no
 	 * object was damaged, and what was moved can be written. Else it would be picked, being the
@@ -78,18 +81,33 @@ enum batch_state {
 	BATCH_WRITING  /* or written, and not settled */
 };
 
-/* A segment on its way to the store. All but `done` and `error` is the writer's. */
+/*
+ * A segment on its way to the store, or a part of one: a flush writes what there is, and the next batch begins
+ * behind it. All but `done` and `error` is the writer's.
+ */
 struct batch {
 	struct engine_io io;
 	struct backing *backing;
 	enum batch_state state;
+	struct outlet *outlet;		/* that it fills, or has */
 	uint32_t segment;		/* number */
-	uint32_t used;			/* bytes */
+	uint32_t start;			/* where in it; a multiple of WRITE_UNIT */
+	uint32_t used;			/* bytes of this batch */
 	uint32_t count;			/* objects */
 	uint8_t *buf;			/* segment_size bytes */
 	struct backing_origin *origins; /* of each object */
 	int error;			/* set before done */
 	uint32_t done;			/* atomic: the engine has finished */
+};
+
+/* A segment that is read to be cleaned. The writer's, but for `done` and `error`. */
+struct cleaning {
+	struct engine_io io;
+	struct backing *backing;
+	uint8_t *buf;	 /* segment_size bytes */
+	bool is_reading; /* or was, and nobody has waited for it */
+	int error;	 /* set before done */
+	uint32_t done;	 /* atomic: the engine has finished */
 };
 
 /* A buffer to read an object into. Its user's, but for `done` and `error`. */
@@ -103,6 +121,18 @@ struct reader {
 	struct parking parking;
 };
 
+/*
+ * Where objects go: a segment that is open, and what is on its way there. Those that are cleaned have one of
+ * their own: what has lived long lives on, and beside what dies soon would be moved again and again.
+ */
+enum outlet_of { OUTLET_POOL, OUTLET_CLEANED, OUTLETS };
+
+struct outlet {
+	struct batch *filling; /* or NULL: it goes to the open segment */
+	uint32_t open;	       /* segment; 0: none */
+	uint32_t open_used;    /* bytes of it, a multiple of WRITE_UNIT */
+};
+
 struct header;
 
 struct backing {
@@ -114,7 +144,6 @@ struct backing {
 	void *memory; /* all buffers: batches, cleaning, readers */
 	size_t memory_size;
 	struct header *header; /* in that memory */
-	uint8_t *cleaning;     /* a segment's bytes; the writer's */
 	struct reader *readers;
 	struct batch *batches;
 
@@ -123,18 +152,21 @@ struct backing {
 	struct segment *segments; /* nr_segments */
 	uint64_t *free_map;
 	uint32_t nr_free;
+	uint32_t taken; /* segments, one after the other: the clock of their ages */
 	uint64_t live;
 	struct reader *idle_readers;
 
 	/* the writer's */
-	struct batch *filling; /* or NULL */
+	struct outlet outlets[OUTLETS];
+	struct cleaning cleaning;
+	const uint32_t *stop;  /* what ends its waits; NULL: nothing */
 	uint32_t next_segment; /* where to look for a free one */
 	int flush_error;       /* the first since the last flush */
 	/* By the owner's low bits: an object, not one that is cleaned, is on its way. */
 	uint64_t on_the_way[ON_THE_WAY / 64];
 
-	uint32_t failed;		/* atomic, set by the writer: a write failed */
-	struct parking writer_parking;	/* a batch is done */
+	uint32_t failed;	       /* atomic, set by the writer: a write failed */
+	struct parking writer_parking; /* a batch or `cleaning` is done, or the writer is to stop */
 	struct parking readers_parking; /* a reader is idle */
 	struct backing_stats stats;	/* counters; atomic */
 };
@@ -163,18 +195,20 @@ int probe_foreign(struct engine *engine, void *buf, uint32_t size, char *why);
 
 /* segments.c: all take the store lock. */
 
-/* A free segment, BUSY from now on. Unless for cleaning, some are left. -ENOSPC. */
+/* A free segment, BUSY and open from now on. Unless for cleaning, some are left. -ENOSPC. */
 int segment_take(struct backing *backing, bool cleaning, uint32_t *ret_segment);
 
 /* Bytes become live in a busy segment, or pinned. */
 void segment_add(struct backing *backing, uint32_t segment, uint32_t bytes);
 
-/* Its batch has been written, or has failed. */
-void segment_seal(struct backing *backing, uint32_t segment);
+/* A batch goes to it; has been written, or has failed; there will be no more. */
+void segment_begin(struct backing *backing, uint32_t segment);
+void segment_settle(struct backing *backing, uint32_t segment);
+void segment_end(struct backing *backing, uint32_t segment);
 
-/* The sealed segment with the fewest live bytes that nobody has pinned, pinned from now on, if it
- * is worth cleaning. False: none is. */
-bool segment_pick_deadest(struct backing *backing, uint32_t *ret_segment);
+/* The sealed segment that it is best to clean, of those that nobody has pinned, pinned from now on, if it
+ * is worth it. False: none is. */
+bool segment_pick(struct backing *backing, uint32_t *ret_segment);
 void segment_set_tried(struct backing *backing, uint32_t segment, bool tried);
 void segment_unpin(struct backing *backing, uint32_t segment);
 
@@ -183,6 +217,12 @@ void segments_retry(struct backing *backing);
 
 /* write.c */
 
+/* No batch goes to the open segments any more, but such as are being filled. */
+void writer_end_segments(struct backing *backing);
+
+/* Have the writer wait until DONE says so of ITEM. -ECANCELED: it is to stop. */
+int writer_await(struct backing *backing, bool (*done)(const void *item), const void *item);
+
 /*
  * As backing_append(): all but the location of OBJECT is given, and that is set. The segment that
  * one is cleaned from stays pinned until this is settled.
@@ -190,9 +230,13 @@ void segments_retry(struct backing *backing);
 int object_append(struct backing *backing, struct backing_object *object, const void *payload,
 		  struct backing_origin origin);
 
-/* The record at AT of the bytes of a segment. False: there is none. */
-bool record_parse(const struct backing *backing, const uint8_t *bytes, uint32_t segment,
-		  uint32_t at, struct backing_object *ret_object);
+/*
+ * The first record at *AT or, where there is none, from the next WRITE_UNIT on, of the bytes of a segment; *AT is
+ * moved to it. What was never written, or is damaged, may look like a record: only who names it knows. False:
+ * there is none.
+ */
+bool record_next(const struct backing *backing, const uint8_t *bytes, uint32_t segment,
+		 uint32_t *at, struct backing_object *ret_object);
 
 /* May objects be written? 0, -EIO, -ENOTCONN. */
 int backing_writable(const struct backing *backing);

@@ -47,23 +47,22 @@ static void prepare(const struct uring_engine *e, struct io_uring_sqe *sqe,
 		io_uring_prep_write_fixed(sqe, fd, buf, len, offset, 0);
 	else
 		io_uring_prep_write(sqe, fd, buf, len, offset);
-	/* A write is large, and may wait for the disk's queue: a kernel's thread does that, and
-	   neither the writer nor, by the lock, anybody who reads. */
-	io_uring_sqe_set_flags(sqe, (e->fixed_file ? IOSQE_FIXED_FILE : 0U) |
-					    (io->op == ENGINE_WRITE ? IOSQE_ASYNC : 0U));
+	/*
+	 * A write through the page cache copies all of it, and may wait: a kernel's thread does that, and
+	 * neither the writer nor, by the lock, anybody who reads. A direct one is only begun here, and what
+	 * would wait goes to such a thread by itself; asked for, they would write to a file one at a time.
+	 */
+	io_uring_sqe_set_flags(
+		sqe, (e->fixed_file ? IOSQE_FIXED_FILE : 0U) |
+			     (io->op == ENGINE_WRITE && !e->engine.direct ? IOSQE_ASYNC : 0U));
 }
 
-/*
- * Submit IO, or with NULL what ends the reaper. There is room: the queue has an entry for each
- * request that may be under way. The kernel refuses for lack of memory, and that passes; all other
- * reasons would be mistakes of ours.
- */
-static void put(struct uring_engine *e, struct engine_io *io)
+/* Under the lock. IO, or with NULL what ends the reaper. There is room: the queue has an entry for each
+ * request that may be under way. */
+static void queue(struct uring_engine *e, struct engine_io *io)
 {
-	struct io_uring_sqe *sqe;
+	struct io_uring_sqe *sqe = io_uring_get_sqe(&e->ring);
 
-	pthread_mutex_lock(&e->lock);
-	sqe = io_uring_get_sqe(&e->ring);
 	if (io) {
 		prepare(e, sqe, io);
 		/* The reaper acquires it: between the two stands the kernel, of which C's memory
@@ -73,15 +72,43 @@ static void put(struct uring_engine *e, struct engine_io *io)
 		io_uring_prep_nop(sqe);
 	}
 	io_uring_sqe_set_data(sqe, io);
-	while (io_uring_submit(&e->ring) < 1)
-		poll(NULL, 0, 1);
+}
+
+/* Under the lock. The kernel refuses for lack of memory, and that passes; all other reasons would be
+ * mistakes of ours. */
+static void submit_queued(struct uring_engine *e, int count)
+{
+	while (count > 0) {
+		int n = io_uring_submit(&e->ring);
+
+		if (n < 1)
+			poll(NULL, 0, 1);
+		else
+			count -= n;
+	}
+}
+
+static void put(struct uring_engine *e, struct engine_io *io)
+{
+	pthread_mutex_lock(&e->lock);
+	queue(e, io);
+	submit_queued(e, 1);
 	pthread_mutex_unlock(&e->lock);
 }
 
 static void uring_submit(struct engine *engine, struct engine_io *io)
 {
-	io->moved = 0;
-	put((struct uring_engine *)(void *)engine, io);
+	struct uring_engine *e = (struct uring_engine *)(void *)engine;
+	int count = 0;
+
+	pthread_mutex_lock(&e->lock);
+	for (; io; io = io->next) {
+		io->moved = 0;
+		queue(e, io);
+		count++;
+	}
+	submit_queued(e, count);
+	pthread_mutex_unlock(&e->lock);
 }
 
 static void *reap(void *opaque)

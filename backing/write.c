@@ -5,7 +5,8 @@
 
 #include "backing/types.h"
 
-bool record_parse(const struct backing *b, const uint8_t *bytes, uint32_t segment, uint32_t at,
+/* The record at AT of a segment, which stands in BYTES. */
+static bool parse(const struct backing *b, const uint8_t *bytes, uint32_t segment, uint32_t at,
 		  struct backing_object *ret)
 {
 	unsigned int use = b->segments[segment].use;
@@ -13,7 +14,7 @@ bool record_parse(const struct backing *b, const uint8_t *bytes, uint32_t segmen
 
 	if (b->segment_size - at < sizeof(record))
 		return false;
-	memcpy(&record, bytes + at, sizeof(record));
+	memcpy(&record, bytes, sizeof(record));
 	*ret = (struct backing_object){
 		.location = location_make((uint64_t)segment * b->segment_size + at, use),
 		.owner = record.owner,
@@ -22,6 +23,15 @@ bool record_parse(const struct backing *b, const uint8_t *bytes, uint32_t segmen
 			record.info >> RECORD_ENCODING_SHIFT & ((1U << BACKING_ENCODING_BITS) - 1),
 	};
 	return record.info == record_info(ret) && record_size(ret->len) <= b->segment_size - at;
+}
+
+bool record_next(const struct backing *b, const uint8_t *bytes, uint32_t segment, uint32_t *at,
+		 struct backing_object *ret)
+{
+	for (; *at < b->segment_size; *at = (uint32_t)align_up(*at + 1U, WRITE_UNIT))
+		if (parse(b, bytes + *at, segment, *at, ret))
+			return true;
+	return false;
 }
 
 /* On a thread of the engine's. */
@@ -45,19 +55,36 @@ static void submit(struct backing *b, struct batch *batch)
 	int error = backing_writable(b);
 
 	memset(batch->buf + batch->used, 0, len - batch->used);
-	b->filling = NULL;
+	batch->outlet->filling = NULL;
+	batch->outlet->open_used = batch->start + len;
 	batch->state = BATCH_WRITING;
 	batch->io = (struct engine_io){
 		.op = ENGINE_WRITE,
 		.buf = batch->buf,
 		.len = len,
-		.offset = (uint64_t)batch->segment * b->segment_size,
+		.offset = (uint64_t)batch->segment * b->segment_size + batch->start,
 		.done = written,
 	};
 	if (error == 0)
 		engine_submit(b->engine, &batch->io);
 	else
 		written(&batch->io, error);
+}
+
+static void end_segment(struct backing *b, struct outlet *outlet)
+{
+	uint32_t segment = outlet->open;
+
+	if (segment == 0 || outlet->filling)
+		return;
+	outlet->open = 0;
+	segment_end(b, segment);
+}
+
+void writer_end_segments(struct backing *b)
+{
+	for (unsigned int i = 0; i < OUTLETS; i++)
+		end_segment(b, &b->outlets[i]);
 }
 
 static uint64_t *way_of(struct backing *b, uint32_t owner, uint64_t *ret_bit)
@@ -114,7 +141,7 @@ static void settle(struct backing *b, struct batch *batch)
 
 	note_error(b, batch->error);
 	for (uint32_t i = 0, at = 0; i < batch->count; i++, at += record_size(object.len)) {
-		record_parse(b, batch->buf, batch->segment, at, &object);
+		parse(b, batch->buf + at, batch->segment, batch->start + at, &object);
 		payload += object.len;
 		settle_object(b, batch, &object, batch->buf + at + sizeof(struct record),
 			      &batch->origins[i]);
@@ -125,7 +152,9 @@ static void settle(struct backing *b, struct batch *batch)
 		add_relaxed(&b->stats.bytes_written, batch->io.len);
 	}
 	batch->state = BATCH_IDLE;
-	segment_seal(b, batch->segment);
+	segment_settle(b, batch->segment);
+	if (batch->error < 0 && batch->segment == batch->outlet->open)
+		end_segment(b, batch->outlet);
 }
 
 /* How many are still being written? */
@@ -141,15 +170,49 @@ static unsigned int reap(struct backing *b)
 	return writing;
 }
 
-/* Sleep until one more has been written. */
-static void wait_for_batch(struct backing *b)
+static bool is_stopped(const struct backing *b)
 {
-	uint32_t sequence = parking_enter(&b->writer_parking);
+	return b->stop && __atomic_load_n(b->stop, __ATOMIC_SEQ_CST) != 0;
+}
+
+int writer_await(struct backing *b, bool (*done)(const void *item), const void *item)
+{
+	for (;;) {
+		uint32_t sequence = parking_enter(&b->writer_parking);
+		bool stopped = is_stopped(b);
+
+		if (stopped || done(item)) {
+			parking_leave(&b->writer_parking);
+			return stopped ? -ECANCELED : 0;
+		}
+		parking_wait(&b->writer_parking, sequence);
+	}
+}
+
+static bool is_any_done(const void *item)
+{
+	const struct backing *b = item;
 
 	for (unsigned int i = 0; i < b->options.depth; i++)
 		if (is_done(&b->batches[i]))
-			return parking_leave(&b->writer_parking);
-	parking_wait(&b->writer_parking, sequence);
+			return true;
+	return false;
+}
+
+/* Sleep until one more has been written. -ECANCELED. */
+static int wait_for_batch(struct backing *b)
+{
+	return writer_await(b, is_any_done, b);
+}
+
+void backing_set_stop(struct backing *b, const uint32_t *stop)
+{
+	b->stop = stop;
+}
+
+void backing_wake(struct backing *b)
+{
+	parking_notify(&b->writer_parking, true);
 }
 
 static struct batch *find_idle(const struct backing *b)
@@ -160,30 +223,96 @@ static struct batch *find_idle(const struct backing *b)
 	return NULL;
 }
 
+static bool is_cleaned(const struct backing *b, const struct outlet *outlet)
+{
+	return outlet == &b->outlets[OUTLET_CLEANED];
+}
+
+/* The segment that is open, or a new one. */
+static int take_segment(struct backing *b, struct outlet *outlet)
+{
+	int r;
+
+	if (outlet->open != 0)
+		return 0;
+	r = segment_take(b, is_cleaned(b, outlet), &outlet->open);
+	outlet->open_used = 0;
+	return r;
+}
+
+static void begin_batch(struct backing *b, struct outlet *outlet, struct batch *batch)
+{
+	batch->state = BATCH_FILLING;
+	batch->outlet = outlet;
+	batch->segment = outlet->open;
+	batch->start = outlet->open_used;
+	batch->used = batch->count = 0;
+	batch->error = 0;
+	store_relaxed(&batch->done, 0);
+	segment_begin(b, batch->segment);
+	outlet->filling = batch;
+}
+
+/* What is filled goes out as it is. True: there was something. */
+static bool submit_all(struct backing *b)
+{
+	bool any = false;
+
+	for (unsigned int i = 0; i < OUTLETS; i++) {
+		if (!b->outlets[i].filling)
+			continue;
+		submit(b, b->outlets[i].filling);
+		any = true;
+	}
+	return any;
+}
+
 /* A batch to fill. What is being written may free a segment, so -ENOSPC is when nothing is. */
-static int begin(struct backing *b, bool cleaning)
+static int begin(struct backing *b, struct outlet *outlet)
 {
 	for (;;) {
 		unsigned int writing = reap(b);
 		struct batch *batch = find_idle(b);
+		int r;
 
-		if (batch && segment_take(b, cleaning, &batch->segment) == 0) {
-			batch->state = BATCH_FILLING;
-			batch->used = batch->count = 0;
-			batch->error = 0;
-			store_relaxed(&batch->done, 0);
-			b->filling = batch;
+		if (batch && take_segment(b, outlet) == 0) {
+			begin_batch(b, outlet, batch);
 			return 0;
 		}
-		if (writing == 0)
+		/* The only one may be the other outlet's. */
+		if (writing == 0 && (batch || !submit_all(b)))
 			return -ENOSPC;
-		wait_for_batch(b);
+		r = wait_for_batch(b);
+		if (r < 0)
+			return r;
 	}
+}
+
+/* Bytes that the open segment has left. */
+static uint32_t room(const struct backing *b, const struct outlet *outlet)
+{
+	if (outlet->filling)
+		return b->segment_size - outlet->filling->start - outlet->filling->used;
+	return outlet->open != 0 ? b->segment_size - outlet->open_used : 0;
+}
+
+/* Have a batch that takes a record of SIZE bytes. */
+static int have_batch(struct backing *b, struct outlet *outlet, uint32_t size)
+{
+	bool fits = room(b, outlet) >= size;
+
+	if (outlet->filling && (!fits || outlet->filling->count == b->batch_objects_max))
+		submit(b, outlet->filling);
+	if (!fits)
+		end_segment(b, outlet);
+	return outlet->filling ? 0 : begin(b, outlet);
 }
 
 int object_append(struct backing *b, struct backing_object *object, const void *payload,
 		  struct backing_origin origin)
 {
+	struct outlet *outlet =
+		&b->outlets[origin.from != BACKING_NONE ? OUTLET_CLEANED : OUTLET_POOL];
 	uint32_t size = record_size(object->len), end;
 	struct record record;
 	struct batch *batch;
@@ -191,14 +320,12 @@ int object_append(struct backing *b, struct backing_object *object, const void *
 
 	if (r < 0)
 		return r;
-	if (b->filling && (b->segment_size - b->filling->used < size ||
-			   b->filling->count == b->batch_objects_max))
-		submit(b, b->filling);
-	r = b->filling ? 0 : begin(b, origin.from != BACKING_NONE);
+	r = have_batch(b, outlet, size);
 	if (r < 0)
 		return r;
-	batch = b->filling;
-	object->location = location_make((uint64_t)batch->segment * b->segment_size + batch->used,
+	batch = outlet->filling;
+	object->location = location_make((uint64_t)batch->segment * b->segment_size + batch->start +
+						 batch->used,
 					 b->segments[batch->segment].use);
 	record = (struct record){
 		.owner = object->owner,
@@ -250,10 +377,12 @@ int backing_flush(struct backing *b)
 {
 	int r;
 
-	if (b->filling)
-		submit(b, b->filling);
-	while (reap(b) > 0)
-		wait_for_batch(b);
+	submit_all(b);
+	while (reap(b) > 0) {
+		r = wait_for_batch(b);
+		if (r < 0)
+			return r;
+	}
 	r = b->flush_error;
 	b->flush_error = 0;
 	return r;

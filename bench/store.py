@@ -30,7 +30,7 @@ def write_back(build, path, where, mib, engine):
 def fio(where, mib):
     """MiB/s: as many and as large requests at once as a store has; the file is allocated already."""
     text = subprocess.run(["fio", "--name=seq", f"--filename={where}", f"--size={mib}M",
-                           "--rw=write", "--bs=1M", "--iodepth=4", "--ioengine=io_uring",
+                           "--rw=write", "--bs=1M", "--iodepth=8", "--ioengine=io_uring",
                            "--direct=1", "--allow_file_create=0", "--fallocate=none",
                            "--output-format=json"],
                           check=True, timeout=600, stdout=subprocess.PIPE, text=True).stdout

@@ -100,6 +100,7 @@ static const struct {
 	{"EOPNOTSUPP", EOPNOTSUPP}, {"ENOTEMPTY", ENOTEMPTY},
 	{"EBADMSG", EBADMSG},	    {"EPROTO", EPROTO},
 	{"ENODATA", ENODATA},	    {"ETIMEDOUT", ETIMEDOUT},
+	{"ENOENT", ENOENT},	    {"ESTALE", ESTALE},
 };
 
 const char *control_errno_name(int number)

@@ -19,8 +19,8 @@
  *	          with a pool that outlives the server also "uuid":"..."; "ages":[{"seconds":N,
  *	          "pages":N},...], the pages in the pool by how long they have not been touched, at
  *	          least: those of the last class are idle; with a backing store "writeback":{"where":
- *	          "...","state":"ready","error":"EIO"}: the state is ready, gone (the export is, and is
- *	          looked for), failed (a write, with that error; null: none has) or foreign (the export
+ *	          "...","state":"ready","error":"EIO"}: the state is ready, gone (the export is, or
+ *	          it was missing from the start, with an error; it is looked for), failed (a write, with that error; null: none has) or foreign (the export
  *	          came back with other content)
  *	map      arguments {"cells":N}, 1 to 4096: {"live":[...],"held":[...]}: the part of the arena
  *	         that was ever used, in at most so many equal buckets, and of each the share that

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "common/fnv1a.h"
 #include "common/os.h"
 #include "common/step.h"
 #include "device/store.h"
@@ -27,8 +28,10 @@ void writeback_free(struct device *d, uint64_t page, slot_word word)
 {
 	const struct backing_object object = slot_object(word, page);
 
-	if (d->writeback)
-		backing_free(d->writeback->backing, &object);
+	struct writeback *w = device_writeback_of(d);
+
+	if (w)
+		backing_free(w->backing, &object);
 }
 
 /* What the store asks. */
@@ -103,19 +106,34 @@ static bool names(void *opaque, const struct backing_object *object)
 
 /* Opening. */
 
-/* Slots may name what is in it from when the store says so. */
-static void note_uuid(struct device *d, const struct backing *backing)
+static uint64_t where_hash(const char *where)
 {
-	struct store_header *h = d->header;
+	return fnv1a(FNV1A_START, where, strlen(where));
+}
 
-	if (!h)
-		return;
+/* Slots may name what is in it from when the store says so. */
+static void note_uuid(struct store_header *h, const uint8_t uuid[16])
+{
 	__atomic_store_n(&h->backed, 0, __ATOMIC_SEQ_CST);
 	STEP("backing: forgotten");
-	backing_get_uuid(backing, h->backing_uuid);
+	memcpy(h->backing_uuid, uuid, sizeof(h->backing_uuid));
 	STEP("backing: uuid written");
 	__atomic_store_n(&h->backed, 1, __ATOMIC_SEQ_CST);
 	STEP("backing: known");
+}
+
+static void note_store(struct device *d, const struct writeback *w)
+{
+	struct store_header *h = d->header;
+	uint8_t uuid[16];
+
+	if (!h)
+		return;
+	backing_get_uuid(w->backing, uuid);
+	if (!h->backed || memcmp(uuid, h->backing_uuid, sizeof(uuid)) != 0)
+		note_uuid(h, uuid);
+	__atomic_store_n(&h->backing_where, w->where, __ATOMIC_SEQ_CST);
+	STEP("backing: place written");
 }
 
 /* Whose slots say that they have something there, but what cannot be. */
@@ -178,43 +196,62 @@ static int open_store(struct device *d, const struct backing_options *given, str
 
 static struct writeback *allocate(void)
 {
-	struct writeback *w = calloc(1, sizeof(*w));
+	struct writeback *w = aligned_alloc(CACHE_LINE, align_up(sizeof(*w), CACHE_LINE));
 
 	if (!w)
 		return NULL;
+	memset(w, 0, sizeof(*w));
 	/* Requests write to it. */
 	if (os_prefault(w, sizeof(*w)) < 0) {
 		free(w);
 		return NULL;
 	}
-	pthread_mutex_init(&w->lock, NULL);
 	return w;
+}
+
+int writeback_open(struct device *d, const struct backing_options *options,
+		   struct writeback **ret_writeback, char *why)
+{
+	struct writeback *w = d->writeback_ahead ? d->writeback_ahead : allocate();
+	int r;
+
+	d->writeback_ahead = NULL;
+	if (!w) {
+		strcpy(why, "no memory");
+		return -ENOMEM;
+	}
+	r = open_store(d, options, w, why);
+	if (r < 0) {
+		writeback_close(w);
+		return r;
+	}
+	w->where = where_hash(options->where);
+	*ret_writeback = w;
+	return 0;
+}
+
+void writeback_begin(struct device *d, struct writeback *w)
+{
+	note_store(d, w);
+	claim_all(d, w->backing);
+	STEP("backing: claimed");
+	__atomic_store_n(&d->writeback, w, __ATOMIC_RELEASE);
 }
 
 int device_open_backing(struct device *d, const struct backing_options *options,
 			char ret_why[BACKING_WHY])
 {
-	struct writeback *w = d->writeback_ahead ? d->writeback_ahead : allocate();
-	uint8_t uuid[16];
-	int r;
+	struct writeback *w;
+	int r = writeback_open(d, options, &w, ret_why);
 
-	d->writeback_ahead = NULL;
-	if (!w) {
-		strcpy(ret_why, "no memory");
-		return -ENOMEM;
-	}
-	r = open_store(d, options, w, ret_why);
-	if (r < 0) {
-		writeback_close(w);
-		return r;
-	}
-	backing_get_uuid(w->backing, uuid);
-	if (d->header && (!d->header->backed || memcmp(uuid, d->header->backing_uuid, 16) != 0))
-		note_uuid(d, w->backing);
-	claim_all(d, w->backing);
-	STEP("backing: claimed");
-	d->writeback = w;
-	return 0;
+	if (r == 0)
+		writeback_begin(d, w);
+	return r;
+}
+
+bool device_knows_backing(const struct device *d, const char *where)
+{
+	return d->header && d->header->backed && d->header->backing_where == where_hash(where);
 }
 
 bool device_expects_backing(struct device *d)
@@ -265,7 +302,6 @@ void writeback_close(struct writeback *w)
 	if (!w)
 		return;
 	backing_close(w->backing);
-	pthread_mutex_destroy(&w->lock);
 	free(w);
 }
 
@@ -278,10 +314,14 @@ const struct counters *writeback_counters(const struct writeback *w)
 
 bool device_get_backing(struct device *d, struct backing_stats *ret_stats)
 {
-	if (!d->writeback)
-		return false;
-	backing_get_stats(d->writeback->backing, ret_stats);
-	return true;
+	struct writeback *w = device_writeback_of(d);
+
+	if (w)
+		backing_get_stats(w->backing, ret_stats);
+	else if (d->seek)
+		*ret_stats =
+			(struct backing_stats){.state = BACKING_GONE, .error = seek_error(d->seek)};
+	return w || d->seek;
 }
 
 void writeback_get_stats(struct writeback *w, struct device_stats *ret)
@@ -306,14 +346,14 @@ void writeback_quiesce(struct writeback *w)
 {
 	if (!w)
 		return;
-	pthread_mutex_lock(&w->lock);
+	writer_take(w, NULL);
 	backing_flush(w->backing);
 }
 
 void writeback_resume(struct writeback *w)
 {
 	if (w)
-		pthread_mutex_unlock(&w->lock);
+		writer_put(w);
 }
 
 int writeback_validate(struct writeback *w, uint64_t live, const char **ret_error)

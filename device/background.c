@@ -434,4 +434,5 @@ int device_recompress(struct device *d, const struct device_recompress *order,
 void device_cancel(struct device *d)
 {
 	__atomic_store_n(&d->background.cancel, 1, __ATOMIC_SEQ_CST);
+	writeback_wake(device_writeback_of(d));
 }

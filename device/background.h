@@ -65,6 +65,12 @@ struct background {
 /* Is what is under way to be given up? Any thread. */
 bool background_is_canceled(const struct background *background);
 
+/* Not 0 after device_cancel(), which wakes those who wait for it (atomic). */
+static inline const uint32_t *background_canceled(const struct background *background)
+{
+	return &background->cancel;
+}
+
 /* Before and after all else. */
 void background_init(struct background *background);
 void background_fini(struct background *background);

@@ -12,6 +12,7 @@
 #include "device/fetch.h"
 #include "device/limit.h"
 #include "device/policy.h"
+#include "device/seek.h"
 #include "device/slot.h"
 #include "device/words.h"
 #include "device/writeback.h"
@@ -101,11 +102,18 @@ struct device {
 	struct counters background_counters; /* under the place lock */
 	struct dicts dicts;
 	struct policy policy;
-	struct writeback
-		*writeback; /* NULL: there is no backing store. Constant once requests come */
+	struct writeback *
+		writeback; /* NULL: there is no backing store; atomic; set once, before requests come or by seek.h */
 	struct writeback
 		*writeback_ahead; /* what device_expect_backing() has made of it; or NULL */
+	struct seek *seek;	  /* of a backing store that is missing; or NULL. Constant */
 };
+
+/* NULL: there is no backing store. */
+static inline struct writeback *device_writeback_of(const struct device *device)
+{
+	return __atomic_load_n(&device->writeback, __ATOMIC_ACQUIRE);
+}
 
 /* Take a stream; waits while all are taken. Give it back. */
 struct stream *stream_get(struct device *device);
@@ -132,6 +140,12 @@ int streams_set_method(struct device *device, const struct codec_method *method)
  * Settings lock. Blocks.
  */
 void streams_pass(struct device *device);
+
+/*
+ * Have all streams at once: no request is at work on a page until they are released. Settings lock. Blocks.
+ */
+void streams_hold(struct device *device);
+void streams_release(struct device *device);
 
 /* As device_prefault(), for the streams. Settings lock. */
 int streams_prefault(struct device *device);

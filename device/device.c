@@ -220,6 +220,7 @@ void device_free(struct device *d)
 	background_fini(&d->background);
 	writeback_close(d->writeback);
 	writeback_close(d->writeback_ahead);
+	seek_free(d->seek);
 	zs_pool_free(d->pool);
 	streams_free(d);
 	dicts_free(d);

@@ -308,6 +308,17 @@ void device_cancel(struct device *device);
 int device_open_backing(struct device *device, const struct backing_options *options,
 			char ret_why[BACKING_WHY]);
 
+/* Are its pages, by what its store says, in the backing store that was last found at WHERE? */
+bool device_knows_backing(const struct device *device, const char *where);
+
+/*
+ * Instead of device_open_backing(), which has failed with ERROR: begin without, and look for it again and
+ * again, from device_start() to device_stop(). Reads of the pages that are there are -EIO until FOUND is
+ * called, from another thread. -ENOMEM.
+ */
+int device_seek_backing(struct device *device, const struct backing_options *options, int error,
+			void (*found)(void *opaque), void *opaque);
+
 /*
  * Of one that was made ahead, while another process still serves from the store and may have the backing
  * store open: could device_open_backing() open it, as far as can be seen from outside? And have the
@@ -323,7 +334,7 @@ int device_expect_backing(struct device *device, const struct backing_options *o
  */
 bool device_expects_backing(struct device *device);
 
-/* Whether it works: false: there is none. */
+/* Whether it works: false: there is none. One that is looked for is gone. */
 bool device_get_backing(struct device *device, struct backing_stats *ret_stats);
 
 /*

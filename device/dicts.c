@@ -210,13 +210,14 @@ int dicts_use(struct device *d, struct codec_stream *stream)
 
 uint64_t dicts_objects(struct device *d, unsigned int generation)
 {
+	const struct writeback *w = device_writeback_of(d);
 	int64_t sum = 0;
 
 	for (unsigned int i = 0; i < d->nr_streams; i++)
 		sum += load_relaxed(&d->streams[i].counters.dict[generation - 1]);
 	sum += load_relaxed(&d->background_counters.dict[generation - 1]);
-	if (d->writeback)
-		sum += load_relaxed(&writeback_counters(d->writeback)->dict[generation - 1]);
+	if (w)
+		sum += load_relaxed(&writeback_counters(w)->dict[generation - 1]);
 	return (uint64_t)sum;
 }
 

@@ -228,7 +228,7 @@ int device_read(struct device *d, void *buf, uint64_t offset, size_t count)
 
 bool device_is_away(struct device *d, uint64_t offset, uint64_t count)
 {
-	if (!d->writeback || offset > d->size || count > d->size - offset)
+	if (!device_writeback_of(d) || offset > d->size || count > d->size - offset)
 		return false;
 	for (uint64_t page = offset / DEVICE_PAGE_SIZE; page * DEVICE_PAGE_SIZE < offset + count;
 	     page++)

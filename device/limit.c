@@ -18,6 +18,12 @@
 /* Near the limit: what is worth a turn, a part of the band. */
 #define WORTH_SHARE 8
 
+/* What a turn writes back at least, a part of the band: what ends it is rounded up, to whole 4 KiB. */
+#define TURN_SHARE 2
+
+/* Written back in a turn when the kernel gives no memory: as much as the kernel sends at a time, and more. */
+#define STARVING (UINT64_C(1) << 20)
+
 /* At it: as much as the longest zspage takes, with which any write can go on. */
 #define ENOUGH ((uint64_t)16 * DEVICE_PAGE_SIZE)
 
@@ -96,20 +102,25 @@ static void ask(struct limit *l, enum asked what)
 /* Turns. */
 
 /*
- * By writeback, of pages of any age: so much that there is a band, or as far below a lowered limit as that; but
- * no more in a turn than those who are held can wait for. Bytes of cells that came free.
+ * By writeback, of pages of any age: so much that there is a band, or as far below a lowered limit as that, or
+ * some when the kernel has no memory to give; but no more in a turn than those who are held can wait for. Bytes
+ * of cells that came free.
  */
 static uint64_t relieve(struct device *d)
 {
 	struct zs_room room;
-	uint64_t band;
+	uint64_t band, lacking = 0;
 
 	zs_get_room(d->pool, &room);
 	band = band_of(room.limit);
-	if (!d->writeback || room.left >= band)
+	if (room.left < band)
+		lacking = max_u64(band + room.over - room.left, band / TURN_SHARE);
+	if (zs_is_starving(d->pool))
+		lacking = max_u64(lacking, STARVING);
+	if (!device_writeback_of(d) || lacking == 0)
 		return 0;
-	return writeback_relieve(d, min_u64(band + room.over - room.left, BAND_MAX), 0,
-				 load_relaxed(&d->policy.a_day), &d->limit.stop);
+	return writeback_relieve(d, min_u64(lacking, BAND_MAX), 0, load_relaxed(&d->policy.a_day),
+				 &d->limit.stop);
 }
 
 static bool is_enough(struct device *d)
@@ -123,15 +134,17 @@ static bool is_enough(struct device *d)
 /*
  * Pages that no cell has reached cost nothing but to be had again; to move objects costs time, and to write
  * them costs a disk's. Cells that come free by that are in zspages that others are still in. Bytes of them.
+ * RET_TRIED: all of it was done; else there was room meanwhile, which may be gone again.
  */
-static uint64_t make_room(struct device *d)
+static uint64_t make_room(struct device *d, bool *ret_tried)
 {
 	uint64_t relieved = 0;
 
 	zs_trim(d->pool);
 	if (!is_enough(d))
 		zs_make_room(d->pool);
-	if (!is_enough(d))
+	*ret_tried = !is_enough(d);
+	if (*ret_tried)
 		relieved = relieve(d);
 	if (relieved > 0 && !is_enough(d))
 		zs_make_room(d->pool);
@@ -144,7 +157,7 @@ static uint64_t make_some_room(struct device *d, uint64_t worth)
 	uint64_t relieved = 0;
 
 	zs_compact_lightly(d->pool, worth);
-	if (load_relaxed(&d->policy.at) > 0)
+	if (load_relaxed(&d->policy.at) > 0 || zs_is_starving(d->pool))
 		relieved = relieve(d);
 	/* Or the next turn would write as much again. */
 	if (relieved > 0)
@@ -152,15 +165,12 @@ static uint64_t make_some_room(struct device *d, uint64_t worth)
 	return relieved;
 }
 
-/* What WON bytes say of another turn. */
-static enum hope judge(struct device *d, enum asked what, uint64_t won, uint64_t worth)
+/* What WON bytes say of another turn. TRIED: it was all that can be done. */
+static enum hope judge(struct device *d, bool tried, uint64_t won, uint64_t worth)
 {
-	struct zs_room room;
-
-	zs_get_room(d->pool, &room);
 	if (won >= worth)
 		return HOPE_SOME;
-	return what == ASKED_AT && won == 0 && room.left < ENOUGH ? HOPE_NONE : HOPE_LITTLE;
+	return tried && won == 0 && !is_enough(d) ? HOPE_NONE : HOPE_LITTLE;
 }
 
 static void end_turn(struct device *d, enum hope hope)
@@ -178,15 +188,16 @@ static void take_turn(struct device *d, enum asked what)
 {
 	uint64_t before, worth, won;
 	struct zs_room room;
+	bool tried = false;
 
 	zs_get_room(d->pool, &room);
 	worth = max_u64(band_of(room.limit) / WORTH_SHARE, DEVICE_PAGE_SIZE);
 	/* First: what is freed while the turn is taken may be for another one to find. */
 	zs_watch(d->pool);
 	before = zs_returned(d->pool);
-	won = what == ASKED_AT ? make_room(d) : make_some_room(d, worth);
+	won = what == ASKED_AT ? make_room(d, &tried) : make_some_room(d, worth);
 	won += (zs_returned(d->pool) - before) * DEVICE_PAGE_SIZE;
-	end_turn(d, judge(d, what, won, worth));
+	end_turn(d, judge(d, tried, won, worth));
 }
 
 /* What there is to do, of what was asked. */
@@ -197,7 +208,8 @@ static enum asked next(struct device *d, uint64_t over)
 
 	if (over > 0)
 		asked = ASKED_AT;
-	if (hope == HOPE_NONE || (hope == HOPE_LITTLE && asked == ASKED_NEAR))
+	if (hope == HOPE_NONE ||
+	    (hope == HOPE_LITTLE && asked == ASKED_NEAR && !zs_is_starving(d->pool)))
 		return ASKED_NOTHING;
 	return asked;
 }
@@ -253,6 +265,12 @@ static void slow(struct device *d, struct limit_wait *w, uint64_t left, uint64_t
 	w->waited = true;
 }
 
+void limit_look(struct device *d)
+{
+	if (unlikely(zs_is_starving(d->pool) && d->writeback))
+		ask(&d->limit, ASKED_NEAR);
+}
+
 void limit_slow(struct device *d, struct limit_wait *w)
 {
 	struct zs_room room;
@@ -262,6 +280,8 @@ void limit_slow(struct device *d, struct limit_wait *w)
 	band = band_of(room.limit);
 	if (unlikely(room.left < band))
 		slow(d, w, room.left, band);
+	else
+		limit_look(d);
 }
 
 /* Nobody is served beside: the thread's turn is the caller's. */
@@ -280,7 +300,7 @@ static bool make_room_here(struct device *d, struct limit_wait *w)
 static uint64_t patience(struct device *d, uint64_t waited)
 {
 	struct limit *l = &d->limit;
-	uint64_t hold = l->hold_ms * NS_PER_MS * (d->writeback ? LIMIT_HOLD_DISK : 1),
+	uint64_t hold = l->hold_ms * NS_PER_MS * (device_writeback_of(d) ? LIMIT_HOLD_DISK : 1),
 		 now = os_now(), none = 0, since;
 
 	/* The first of those that are held. */
@@ -365,6 +385,7 @@ void limit_stop(struct device *d)
 	__atomic_store_n(&l->running, false, __ATOMIC_SEQ_CST);
 	__atomic_store_n(&l->stop, 1, __ATOMIC_SEQ_CST);
 	ask(l, ASKED_AT);
+	writeback_wake(device_writeback_of(d));
 	pthread_join(l->thread, NULL);
 	__atomic_store_n(&l->stop, 0, __ATOMIC_SEQ_CST);
 	parking_notify(zs_room_parking(d->pool), true);

@@ -21,6 +21,9 @@
  * limit was set below what is held, for as long as that helps. Each turn ends with what hope there is for
  * another. Of a backing store there is new hope when it can be written to again (limit_hope()).
  *
+ * The kernel may have no memory left to give long before the limit is met, as it waits for its own writes to swap,
+ * which wait for memory. With a backing store the thread then makes room in the same way as near the limit.
+ *
  * Where the device is not started the writer does the thread's turns, and waits for nothing but the disk.
  *
  * Locks: none of its own. Nobody who waits here holds one, nor a stream; nor does the thread between its
@@ -44,8 +47,11 @@ struct stream;
  */
 #define LIMIT_HOLD_MS 200
 
-/* So many times as long where there is a backing store: what is won then comes at the pace of a disk. */
-#define LIMIT_HOLD_DISK 10
+/*
+ * So many times as long where there is a backing store: what is won then comes at the pace of a disk, for all
+ * that are held, and each of a request's pages may be. Short beside the half minute after which a client wonders.
+ */
+#define LIMIT_HOLD_DISK 50
 
 /* At the end of the band. With a few writes at a time it leaves some hundred a second. */
 #define LIMIT_SLOW_MS 10
@@ -83,6 +89,9 @@ void limit_changed(struct device *device);
 
 /* A backing store can be written to, perhaps again: if there was no hope, there is some. As above. */
 void limit_hope(struct device *device);
+
+/* Does the kernel give no memory? Then something has to be done. As above. */
+void limit_look(struct device *device);
 
 /* Before a write takes its stream, and now and then in a long one. May block, as said above. */
 void limit_slow(struct device *device, struct limit_wait *wait);

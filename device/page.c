@@ -76,7 +76,7 @@ static int load_backed(struct device *d, struct stream *s, uint64_t page, slot_w
 	const struct backing_fetch *f = fetch->to;
 	void *payload = fetched(s, fetch, buf);
 
-	if (!d->writeback)
+	if (!device_writeback_of(d))
 		return -EIO;
 	if (fetch->word != word) {
 		fetch_pin(d, fetch, page, word);
@@ -191,7 +191,7 @@ static slot_word bring_back(struct device *d, uint64_t page, slot_word word, con
 	struct backing_object object = slot_object(word, page);
 	zs_ref ref;
 
-	if (!writeback_is_read_again(d->writeback, page) || zs_reserve_is_low(d->pool) ||
+	if (!writeback_is_read_again(device_writeback_of(d), page) || zs_reserve_is_low(d->pool) ||
 	    zs_alloc(d->pool, object.owner, object.len, &ref) < 0)
 		return word;
 	STEP("bring back: cell taken");

@@ -93,9 +93,12 @@ static void *policy_main(void *opaque)
 	os_thread_name("zcram-policy");
 	os_thread_urgent(false);
 	while (!is_stopping(&d->policy)) {
+		seek_look(d);
 		policy_turn(d, is_pressed(fd));
-		if (writeback_is_possible(d, load_relaxed(&d->policy.a_day)))
+		if (writeback_is_possible(d, load_relaxed(&d->policy.a_day), &d->policy.stop))
 			limit_hope(d);
+		/* All that writes may be waiting for memory already. */
+		limit_look(d);
 		os_wait(&d->policy.stop, 0, LOOK_MS);
 	}
 	if (fd >= 0)
@@ -107,7 +110,7 @@ int policy_start(struct device *d)
 {
 	int r;
 
-	if (!d->writeback)
+	if (!d->writeback && !d->seek)
 		return 0;
 	r = thread_begin(&d->policy.thread, policy_main, d);
 	d->policy.running = r == 0;
@@ -120,6 +123,7 @@ void policy_stop(struct device *d)
 		return;
 	__atomic_store_n(&d->policy.stop, 1, __ATOMIC_SEQ_CST);
 	os_wake(&d->policy.stop, true);
+	writeback_wake(device_writeback_of(d));
 	pthread_join(d->policy.thread, NULL);
 	__atomic_store_n(&d->policy.stop, 0, __ATOMIC_SEQ_CST);
 	d->policy.running = false;

@@ -37,7 +37,7 @@ int policy_check(const struct device_policy *policy);
 /* It is in force now. */
 void policy_set(struct policy *policy, const struct device_policy *settings);
 
-/* Start the thread, if there is a backing store; end it, which waits for what it has under way. -EAGAIN. */
+/* Start the thread, if there is a backing store, or one is missing; end it, which waits for what it has under way. -EAGAIN. */
 int policy_start(struct device *device);
 void policy_stop(struct device *device);
 

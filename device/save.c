@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Each page is copied out with its slot locked, which pins its object, and written when it is
- * released; what is in the backing store is fetched before (fetch.h). A payload that cannot be decompressed is found here: an image that was made can always
+ * released; what is in the backing store is fetched before (fetch.h), many at once. A payload that cannot be decompressed is found here: an image that was made can always
  * be restored.
  *
  * Dictionaries are not in an image: a device has room for three, and those of another cannot be among
@@ -17,6 +17,20 @@
 
 #include "device/device-types.h"
 
+/* Backed pages that are fetched at a time, and slots that are looked through for them. */
+#define AWAY_MAX  32
+#define AWAY_LOOK SLOTS_PER_LEAF
+
+/* From the page that comes next on, in order. */
+struct away {
+	unsigned int at, count; /* those before AT are done with */
+	uint64_t page[AWAY_MAX];
+	/* One more for a page that became one after it was looked at. */
+	struct fetch fetches[AWAY_MAX + 1];
+	struct backing_fetch objects[AWAY_MAX + 1];
+	uint8_t payload[AWAY_MAX + 1][DEVICE_PAGE_SIZE];
+};
+
 struct save {
 	struct device *device;
 	struct image_writer *writer;
@@ -29,10 +43,7 @@ struct save {
 	int plain; /* 1: the page needs no dictionary; 0: it is in PAGE; -EIO */
 	uint8_t payload[DEVICE_PAGE_SIZE]; /* touched before any slot is locked */
 	uint8_t page[DEVICE_PAGE_SIZE];
-	/* of a backed one */
-	struct fetch fetch;
-	struct backing_fetch fetched;
-	uint8_t away[DEVICE_PAGE_SIZE];
+	struct away away; /* of backed ones */
 };
 
 /* Its slot is locked. */
@@ -53,27 +64,30 @@ static void copy_from_pool(struct save *s, struct stream *stream, slot_word word
 }
 
 /* 0, or PAGE_AWAY. */
-static int copy_backed(struct save *s, struct stream *stream, uint64_t page, slot_word word)
+static int copy_backed(struct save *s, struct stream *stream, uint64_t page, slot_word word,
+		       struct fetch *fetch)
 {
-	if (!s->device->writeback) {
+	const struct backing_fetch *fetched = fetch->to;
+
+	if (!device_writeback_of(s->device)) {
 		s->plain = -EIO;
 		return 0;
 	}
-	if (s->fetch.word != word) {
-		fetch_pin(s->device, &s->fetch, page, word);
+	if (fetch->word != word) {
+		fetch_pin(s->device, fetch, page, word);
 		return PAGE_AWAY;
 	}
-	s->len = s->fetched.object.len;
-	s->encoding = s->fetched.object.encoding;
-	if (s->fetched.error < 0)
-		s->plain = s->fetched.error;
+	s->len = fetched->object.len;
+	s->encoding = fetched->object.encoding;
+	if (fetched->error < 0)
+		s->plain = fetched->error;
 	else
-		copy_object(s, stream, s->away);
+		copy_object(s, stream, fetched->payload);
 	return 0;
 }
 
 /* What the page's slot says, and what it names. PAGE_AWAY: it is to be fetched. */
-static int try_copy_page(struct save *s, uint64_t page, slot_word *ret_word)
+static int try_copy_page(struct save *s, uint64_t page, slot_word *ret_word, struct fetch *fetch)
 {
 	struct device *d = s->device;
 	slot_word *slot = &d->slots[page], word;
@@ -84,7 +98,7 @@ static int try_copy_page(struct save *s, uint64_t page, slot_word *ret_word)
 	if (slot_state(word) == SLOT_POOL)
 		copy_from_pool(s, stream, word);
 	else if (slot_is_backed(word))
-		r = copy_backed(s, stream, page, word);
+		r = copy_backed(s, stream, page, word, fetch);
 	else if (slot_state(word) == SLOT_SAME)
 		s->word = slot_interned(word) ? words_word(&d->words, slot_value(word))
 					      : slot_value(word);
@@ -94,16 +108,76 @@ static int try_copy_page(struct save *s, uint64_t page, slot_word *ret_word)
 	return r;
 }
 
+/* Pin it, if it is backed. */
+static void look_at(struct save *s, uint64_t page)
+{
+	struct device *d = s->device;
+	struct away *away = &s->away;
+	slot_word *slot = &d->slots[page], word;
+
+	if (!slot_is_backed(slot_peek(slot)))
+		return;
+	word = slot_lock(slot, slot_parking(d, page), &s->waits);
+	if (slot_is_backed(word)) {
+		away->page[away->count] = page;
+		fetch_pin(d, &away->fetches[away->count++], page, word);
+	}
+	slot_unlock(slot, slot_parking(d, page), word);
+}
+
+/* Fetch backed pages from this one on, as many as can be at once. */
+static void look_ahead(struct save *s, uint64_t page)
+{
+	struct device *d = s->device;
+	struct away *away = &s->away;
+	uint64_t end = min_u64(page + AWAY_LOOK, d->pages);
+
+	away->at = away->count = 0;
+	for (; page < end && away->count < AWAY_MAX && leaf_ready(d, page); page++)
+		look_at(s, page);
+	if (away->count > 0)
+		fetch_read(d, away->objects, away->count);
+}
+
+/* What was fetched for the page, or a place for it. */
+static struct fetch *fetch_of(struct save *s, uint64_t page)
+{
+	struct away *away = &s->away;
+
+	while (away->at < away->count && away->page[away->at] < page)
+		fetch_end(s->device, &away->fetches[away->at++]);
+	if (away->at == away->count && device_writeback_of(s->device))
+		look_ahead(s, page);
+	return &away->fetches[away->at < away->count && away->page[away->at] == page ? away->at
+										     : AWAY_MAX];
+}
+
 static slot_word copy_page(struct save *s, uint64_t page)
 {
 	slot_word word = slot_peek(&s->device->slots[page]);
+	struct fetch *fetch;
 
 	if (word == 0)
 		return word;
-	while (try_copy_page(s, page, &word) == PAGE_AWAY)
-		fetch_read(s->device, &s->fetched, 1);
-	fetch_end(s->device, &s->fetch);
+	fetch = fetch_of(s, page);
+	while (try_copy_page(s, page, &word, fetch) == PAGE_AWAY)
+		fetch_read(s->device, fetch->to, 1);
+	fetch_end(s->device, fetch);
 	return word;
+}
+
+static void away_init(struct away *away)
+{
+	for (unsigned int i = 0; i <= AWAY_MAX; i++) {
+		away->objects[i].payload = away->payload[i];
+		away->fetches[i].to = &away->objects[i];
+	}
+}
+
+static void away_end(struct save *s)
+{
+	for (unsigned int i = 0; i <= AWAY_MAX; i++)
+		fetch_end(s->device, &s->away.fetches[i]);
 }
 
 static int save_object(struct save *s, uint64_t page)
@@ -167,6 +241,7 @@ static int save(struct save *s, image_write_fn *fn, void *opaque, struct image_c
 	if (r < 0)
 		return r;
 	r = save_pages(s);
+	away_end(s);
 	if (r == 0)
 		r = image_writer_end(s->writer, ret_counts);
 	image_writer_free(s->writer);
@@ -186,8 +261,7 @@ int device_save(struct device *d, image_write_fn *fn, void *opaque, struct image
 		return -ENOMEM;
 	memset(s, 0, sizeof(*s));
 	s->device = d;
-	s->fetch.to = &s->fetched;
-	s->fetched.payload = s->away;
+	away_init(&s->away);
 	r = codec_method_init(&method, codec_name(CODEC_ZSTD), &level);
 	if (r == 0)
 		r = stream_codec_new(d, &method, &s->codec);

@@ -18,14 +18,15 @@ static void add_counters(uint64_t sums[NR_COUNTERS], const struct counters *coun
 
 static struct counters sum_counters(struct device *d)
 {
+	const struct writeback *w = device_writeback_of(d);
 	uint64_t sums[NR_COUNTERS] = {0};
 	struct counters total;
 
 	for (unsigned int i = 0; i < d->nr_streams; i++)
 		add_counters(sums, &d->streams[i].counters);
 	add_counters(sums, &d->background_counters);
-	if (d->writeback)
-		add_counters(sums, writeback_counters(d->writeback));
+	if (w)
+		add_counters(sums, writeback_counters(w));
 	memcpy(&total, sums, sizeof(total));
 	return total;
 }
@@ -94,7 +95,7 @@ void device_get_stats(struct device *d, struct device_stats *ret_stats)
 		.generation = d->header ? load_relaxed(&d->header->generation) : 0,
 	};
 	pool_stats(d, ret_stats);
-	writeback_get_stats(d->writeback, ret_stats);
+	writeback_get_stats(device_writeback_of(d), ret_stats);
 	leaves = load_relaxed(&d->prefaulted) ? d->nr_leaves : load_relaxed(&d->leaves_ready);
 	ret_stats->metadata += leaves * DEVICE_PAGE_SIZE + sizeof(*d) +
 			       div_round_up(d->nr_leaves, 64) * sizeof(uint64_t);

@@ -45,6 +45,7 @@ struct store_header {
 	uint64_t top;	    /* struct zs_store */
 	uint32_t backed;    /* 1: slots may name objects in the backing store with this UUID */
 	uint8_t backing_uuid[16];
+	uint64_t backing_where; /* FNV-1a of the place where that was found last; 0: not known */
 };
 
 /* That slots may be backed (slot.h), which older servers do not know: no encoding has this number. */

@@ -95,6 +95,18 @@ void streams_pass(struct device *d)
 	}
 }
 
+void streams_hold(struct device *d)
+{
+	for (unsigned int i = 0; i < d->nr_streams; i++)
+		claim(&d->streams[i]);
+}
+
+void streams_release(struct device *d)
+{
+	for (unsigned int i = 0; i < d->nr_streams; i++)
+		unclaim(d, &d->streams[i]);
+}
+
 int stream_codec_new(struct device *d, const struct codec_method *method,
 		     struct codec_stream **ret_codec)
 {

@@ -3,8 +3,6 @@
 #ifndef ZCRAM_DEVICE_WRITEBACK_TYPES_H
 #define ZCRAM_DEVICE_WRITEBACK_TYPES_H
 
-#include <pthread.h>
-
 #include "device/device-types.h"
 
 /* Backed pages that are remembered as read, one of those that share a place. */
@@ -18,8 +16,10 @@
 
 struct writeback {
 	struct backing *backing; /* constant */
-	pthread_mutex_t lock;	 /* the writer lock */
-	/* lock protects these, but that anybody may read the counters */
+	uint64_t where;		 /* hash of its place; constant */
+	uint32_t taken;		 /* the writer lock; atomic */
+	struct parking parking;	 /* it comes free, or somebody is to stop */
+	/* the writer lock protects these, but that anybody may read the counters */
 	struct counters counters;
 	struct device_written_back done; /* of the call that is under way */
 	uint64_t relieved;		 /* bytes of cells that came free */
@@ -30,5 +30,20 @@ struct writeback {
 	uint32_t ordered;	 /* atomic: a call is */
 	uint32_t recent[RECENT]; /* atomic: page + 1; 0: none */
 };
+
+/*
+ * Take the writer lock, and have the writer's waits end with *STOP (atomic; NULL: never), whose setter calls
+ * writeback_wake(). False: it is to stop, and has not got it.
+ */
+bool writer_take(struct writeback *writeback, const uint32_t *stop);
+void writer_put(struct writeback *writeback);
+
+/*
+ * Open the store for a device, which does not use it yet; then have it: claim what its slots name, and be what
+ * requests look for. Errors of device_open_backing(); seek.h says when.
+ */
+int writeback_open(struct device *device, const struct backing_options *options,
+		   struct writeback **ret_writeback, char *ret_why);
+void writeback_begin(struct device *device, struct writeback *writeback);
 
 #endif

@@ -143,7 +143,7 @@ static int make_room(struct backing *backing)
  */
 static int append(struct device *d, uint64_t page, slot_word word, bool ordered)
 {
-	struct writeback *w = d->writeback;
+	struct writeback *w = device_writeback_of(d);
 	uint64_t cookie = word | (ordered ? COOKIE_ORDERED : 0);
 	int r;
 
@@ -197,7 +197,7 @@ static int write_chosen(struct device *d, struct cursor *c)
 /* Some pages. 1: there is more to do. */
 static int write_some(struct device *d, struct cursor *c)
 {
-	struct writeback *w = d->writeback;
+	struct writeback *w = device_writeback_of(d);
 	uint64_t before = c->pages, look = STEP_LOOK;
 	int r;
 
@@ -218,21 +218,22 @@ static int write_some(struct device *d, struct cursor *c)
 
 static int write_all(struct device *d, const struct device_writeback *order)
 {
-	struct writeback *w = d->writeback;
+	struct writeback *w = device_writeback_of(d);
+	const uint32_t *stop = background_canceled(&d->background);
 	struct cursor cursor = {.order = order, .ordered = true};
 	int r = 1, flushed;
 
 	cursor_enter(d, &cursor);
-	while (r > 0 && !background_is_canceled(&d->background)) {
-		pthread_mutex_lock(&w->lock);
+	while (r > 0 && !background_is_canceled(&d->background) && writer_take(w, stop)) {
 		r = write_some(d, &cursor);
-		pthread_mutex_unlock(&w->lock);
+		writer_put(w);
 	}
-	pthread_mutex_lock(&w->lock);
-	flushed = backing_flush(w->backing);
-	pthread_mutex_unlock(&w->lock);
 	if (r > 0)
 		r = -ECANCELED;
+	if (!writer_take(w, stop))
+		return r < 0 ? r : -ECANCELED;
+	flushed = backing_flush(w->backing);
+	writer_put(w);
 	return flushed < 0 && r >= 0 ? flushed : r;
 }
 
@@ -256,24 +257,18 @@ static uint64_t allowance(struct writeback *w, uint64_t limit)
 	return limit - min_u64(limit, s.bytes_written - w->day_written);
 }
 
-static bool is_stopped(const struct cursor *c)
-{
-	return c->stop && __atomic_load_n(c->stop, __ATOMIC_SEQ_CST) != 0;
-}
-
 /* Go round once, from where the last hunt ended, or until it is enough. 1: it was ended. */
 static int hunt_round(struct device *d, struct cursor *c)
 {
-	struct writeback *w = d->writeback;
+	struct writeback *w = device_writeback_of(d);
 	int r = 1;
 
 	c->range = 0;
 	c->oldest = -1;
 	cursor_enter(d, c);
-	while (r > 0 && !is_stopped(c)) {
-		pthread_mutex_lock(&w->lock);
+	while (r > 0 && writer_take(w, c->stop)) {
 		r = write_some(d, c);
-		pthread_mutex_unlock(&w->lock);
+		writer_put(w);
 	}
 	return r;
 }
@@ -331,54 +326,53 @@ static void hunt(struct device *d, struct cursor *c, unsigned int least)
 uint64_t writeback_relieve(struct device *d, uint64_t bytes, unsigned int least, uint64_t limit,
 			   const uint32_t *stop)
 {
-	struct writeback *w = d->writeback;
+	struct writeback *w = device_writeback_of(d);
 	struct device_writeback order = {.ranges_count = 2};
 	struct cursor cursor = {.order = &order, .stop = stop};
 	uint64_t before;
 
-	if (!w)
+	if (!w || !writer_take(w, stop))
 		return 0;
-	pthread_mutex_lock(&w->lock);
 	bytes = min_u64(bytes, allowance(w, limit));
 	before = w->relieved;
 	order.ranges[0] = (struct device_range){w->hunt, d->pages - 1};
 	order.ranges[1] = (struct device_range){0, w->hunt > 0 ? w->hunt - 1 : 0};
-	pthread_mutex_unlock(&w->lock);
+	writer_put(w);
 	cursor.most = bytes;
 	if (bytes > 0)
 		hunt(d, &cursor, least);
-	pthread_mutex_lock(&w->lock);
+	if (!writer_take(w, stop))
+		return 0;
 	if (cursor.pages > 0)
 		backing_flush(w->backing);
 	w->hunt = cursor.at < d->pages ? cursor.at : 0;
 	before = w->relieved - before;
-	pthread_mutex_unlock(&w->lock);
+	writer_put(w);
 	return before;
 }
 
-bool writeback_is_possible(struct device *d, uint64_t limit)
+bool writeback_is_possible(struct device *d, uint64_t limit, const uint32_t *stop)
 {
-	struct writeback *w = d->writeback;
+	struct writeback *w = device_writeback_of(d);
 	bool possible;
 
-	if (!w || backing_get_state(w->backing) != BACKING_READY)
+	if (!w || backing_get_state(w->backing) != BACKING_READY || !writer_take(w, stop))
 		return false;
-	pthread_mutex_lock(&w->lock);
 	possible = allowance(w, limit) > 0 && backing_has_room(w->backing);
-	pthread_mutex_unlock(&w->lock);
+	writer_put(w);
 	return possible;
 }
 
 int device_writeback(struct device *d, const struct device_writeback *order,
 		     struct device_written_back *ret)
 {
-	struct writeback *w = d->writeback;
+	struct writeback *w = device_writeback_of(d);
 	uint32_t none = 0;
-	int r;
+	int r = -ECANCELED;
 
 	*ret = (struct device_written_back){0};
 	if (!w)
-		return -ENOENT;
+		return d->seek ? -ENOTCONN : -ENOENT;
 	for (unsigned int i = 0; i < order->ranges_count; i++)
 		if (order->ranges[i].first > order->ranges[i].last ||
 		    order->ranges[i].first >= d->pages)
@@ -386,13 +380,14 @@ int device_writeback(struct device *d, const struct device_writeback *order,
 	if (!__atomic_compare_exchange_n(&w->ordered, &none, 1, false, __ATOMIC_SEQ_CST,
 					 __ATOMIC_SEQ_CST))
 		return -EBUSY;
-	pthread_mutex_lock(&w->lock);
-	w->done = (struct device_written_back){0};
-	/* Whoever orders it has seen to the store. */
-	backing_retry(w->backing);
-	pthread_mutex_unlock(&w->lock);
-	r = write_all(d, order);
-	*ret = w->done;
+	if (writer_take(w, background_canceled(&d->background))) {
+		w->done = (struct device_written_back){0};
+		/* Whoever orders it has seen to the store. */
+		backing_retry(w->backing);
+		writer_put(w);
+		r = write_all(d, order);
+		*ret = w->done;
+	}
 	__atomic_store_n(&w->ordered, 0, __ATOMIC_SEQ_CST);
 	limit_hope(d);
 	return r;

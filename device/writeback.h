@@ -39,7 +39,8 @@
  *
  * Locks: the writer lock makes its holder the writer of backing.h. It is one of the outermost: of the
  * device's locks the place lock and a slot's may be taken under it. It is held for some pages at a time,
- * and while a disk is waited for.
+ * and while a disk is waited for; so whoever waits for it, or holds it and waits, can be stopped: what is on
+ * its way then is the next writer's to settle.
  */
 #ifndef ZCRAM_DEVICE_WRITEBACK_H
 #define ZCRAM_DEVICE_WRITEBACK_H
@@ -67,14 +68,18 @@ void writeback_free(struct device *device, uint64_t page, slot_word word);
  * Have BYTES of cells, or of zbud's pages, come free by writing pages that have reached age LEAST: such as are
  * stored raw first, then the oldest; but no more than LIMIT bytes within 24 hours, all that was written by hand counted in,
  * 0: no limit. Returns how many came free meanwhile: 0: nothing more can be had so, or there is no backing
- * store. Blocks as the disk does; ends soon, and not for device_cancel(), when STOP (atomic; NULL: never)
- * is not 0. Any thread, with no lock and no stream.
+ * store. Blocks as the disk does; ends at once, and not for device_cancel(), when STOP (atomic; NULL: never)
+ * is not 0 (writeback_wake()). Any thread, with no lock and no stream.
  */
 uint64_t writeback_relieve(struct device *device, uint64_t bytes, unsigned int least,
 			   uint64_t limit, const uint32_t *stop);
 
-/* Could anything be written, if not more than LIMIT bytes are within 24 hours? Looks through the store. */
-bool writeback_is_possible(struct device *device, uint64_t limit);
+/* Could anything be written, if not more than LIMIT bytes are within 24 hours? Looks through the store; STOP as
+ * above. */
+bool writeback_is_possible(struct device *device, uint64_t limit, const uint32_t *stop);
+
+/* Somebody who waits as the writer, or to be it, is to stop: his `stop` was set. Any thread; NULL: nobody. */
+void writeback_wake(struct writeback *writeback);
 
 /* Of the writer. NULL: there is no backing store. */
 const struct counters *writeback_counters(const struct writeback *writeback);

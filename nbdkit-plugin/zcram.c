@@ -113,7 +113,7 @@ static int zcram_get_ready(void)
 		return -1;
 	/* What is wrong with the store is said while there is somebody who listens. */
 	if (pool_claim(&serve.params, 0) < 0 || serve_open(&serve, true) < 0 ||
-	    backing_await(&serve.params, serve.device) < 0 || serve_new_control(&serve, NULL) < 0)
+	    backing_try(&serve.params, serve.device) < 0 || serve_new_control(&serve, NULL) < 0)
 		return give_up();
 	return 0;
 }

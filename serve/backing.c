@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "serve/lock.h"
+#include "serve/pool.h"
 #include "serve/say.h"
 
 int backing_check(const struct params *params, struct device *device)
@@ -25,10 +26,10 @@ int backing_check(const struct params *params, struct device *device)
 
 static int refuse(const struct params *params, int r, const char *why)
 {
-	bool is_export = strstr(params->writeback, "://") != NULL;
+	bool is_file = strstr(params->writeback, "://") == NULL;
 
 	say_error("writeback=%s: %s%s", params->writeback, why,
-		  r == -ENOENT && params->writeback_size == 0 && !is_export
+		  is_file && r == -ENOENT && params->writeback_size == 0
 			  ? ": give writeback-size= too for a file to be made"
 			  : "");
 	return -1;
@@ -92,10 +93,56 @@ int backing_await(const struct params *params, struct device *device)
 	}
 	options = make_options(params, name);
 	r = device_expect_backing(device, &options, why);
+	/* Where the other one is dead, what is served without it is better than nothing. */
+	if (r < 0 && pool_is_free() && device_knows_backing(device, params->writeback))
+		return 0;
 	return r < 0 ? refuse(params, r, why) : 0;
 }
 
-int backing_start(const struct params *params, struct device *device)
+int backing_try(const struct params *params, struct device *device)
+{
+	struct device_stats stats;
+
+	device_get_stats(device, &stats);
+	return params->writeback == NULL || stats.pages_backing > 0 ? 0
+								    : backing_await(params, device);
+}
+
+/*
+ * It is where the last server had it, and not to be had now: what is in memory is served all the same. A
+ * place that nothing is known of may be a slip of the pen, and is refused.
+ */
+static bool can_do_without(const struct params *params, struct device *device)
+{
+	struct device_stats stats;
+
+	device_get_stats(device, &stats);
+	return stats.pages_backing > 0 && device_knows_backing(device, params->writeback);
+}
+
+static void found_again(void *opaque)
+{
+	const struct params *params = opaque;
+
+	say_error("writeback=%s: it is there again", params->writeback);
+}
+
+/* 0 or -1. */
+static int begin_without(struct params *params, struct device *device,
+			 const struct backing_options *options, int r, const char *why)
+{
+	struct device_stats stats;
+
+	device_get_stats(device, &stats);
+	if (device_seek_backing(device, options, r, found_again, params) < 0)
+		return refuse(params, r, why);
+	say_error("writeback=%s: %s: going on without: %" PRIu64
+		  " pages that are there cannot be read until it is there again",
+		  params->writeback, why, stats.pages_backing);
+	return 0;
+}
+
+int backing_start(struct params *params, struct device *device)
 {
 	char name[BACKING_NAME], why[BACKING_WHY] = "";
 	struct backing_options options;
@@ -111,5 +158,7 @@ int backing_start(const struct params *params, struct device *device)
 		report(params, device, found.damaged);
 		return 0;
 	}
+	if (can_do_without(params, device))
+		return begin_without(params, device, &options, r, why);
 	return refuse(params, r, why);
 }

@@ -577,11 +577,15 @@ static void test_bring_back(void **state)
 	assert_int_equal(write_type(w, DEVICE_WRITEBACK_ALL), 100);
 	check_content(w);
 	assert_int_equal(stats_of(w->device).brought_back, 0);
-	assert_page(w->device, 5, w->bytes[5]);
-	assert_int_equal(stats_of(w->device).brought_back, 1);
+	/* Again and again, as the reserve may be low for a moment, and then it stays. */
+	do
+		assert_page(w->device, 5, w->bytes[5]);
+	while (stats_of(w->device).brought_back == 0);
 	assert_int_equal(slot_state(word_of(w, 5)), SLOT_POOL);
 	assert_int_equal(stats_of(w->device).pages_backing, 99);
-	check_content(w);
+	do
+		check_content(w);
+	while (stats_of(w->device).pages_backing > 0);
 	assert_int_equal(stats_of(w->device).pages_pool, 100);
 	assert_int_equal(stats_of(w->device).pages_backing, 0);
 	assert_int_equal(write_type(w, DEVICE_WRITEBACK_ALL), 100);

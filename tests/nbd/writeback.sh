@@ -102,12 +102,13 @@ kill_remote() {
 }
 also_clean_up+=(kill_remote)
 remote="nbd+unix:///?socket=$dir/remote"
-refused "writeback=$remote?x: nbd_connect_uri: " size=8M writeback="$remote?x"
+refused "writeback=$remote.x: nbd_connect_uri: connect: No such file or directory" size=8M \
+	writeback="$remote.x"
 serve -- size=8M lock=auto control="$control" writeback="$remote"
 nbdcopy "$dir/in.img" "$uri"
 write_back "\"pages\":$stored,"
 check_content
-said=$(echo '{"version":1,"command":"stat"}' | "$ZCRAM_ASK" "$control")
-[[ ${said//\\/} == *"\"writeback\":{\"where\":\"$remote\",\"state\":\"ready\",\"error\":null}"* ]] ||
-	fail "$said"
+answer=$(echo '{"version":1,"command":"stat"}' | "$ZCRAM_ASK" "$control")
+[[ ${answer//\\\//\/} == *"\"writeback\":{\"where\":\"$remote\",\"state\":\"ready\",\"error\":null}"* ]] ||
+	fail "$answer"
 stop
