@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Description: the server is killed again and again while a program that checks its memory is swapped, and
 # while fio verifies a file system: zcramd brings it back each time, the kernel notices nothing, and
-# no request waits for long.
-# zcramd-killed.sh [KILLS [SEED]]
+# no request waits for long. And, or alone, with a limit, a disk and background work: every page has then been
+# in the pool, compressed again, written back and fetched, with a kill at any moment of it.
+# zcramd-killed.sh [KILLS [SEED [PART...]]]: swap, fs, writeback
 # Memory: 256
+# Disk: 1G
 # Limit: 590
 # shellcheck source=SCRIPTDIR/../lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -12,42 +14,87 @@
 . "$(dirname "$0")/zcramd.sh"
 
 kills=${1:-3} seed=${2:-1}
+shift $(($# < 2 ? $# : 2))
+[ $# -gt 0 ] || set -- swap fs writeback
 
-conf '[zcram0]' 'zram-size = 1024'
-start
-swapload 190 2 60000 "$seed" &
-load=$!
-await_swapping 2000
-start_probe
-figure longest_before_ms "$(longest)"
-for ((i = 1; i <= kills; i++)); do
-	await_swapping $((RANDOM % 1000 + 200))
-	longest >/dev/null
-	kill_server
-	await_swapping 200
-	waited=$(longest)
-	figure "longest_request_ms" "$waited"
-	[ "$waited" -lt 2000 ] || echo "a request has waited $waited ms"
-done
-figure longest_gone_ms "$(longest_gone)"
-stop_probe
-end_load
-kernel_silent
-stop_zcramd
-nothing_left
+part_swap() {
+	conf '[zcram0]' 'zram-size = 1024'
+	start
+	swapload 190 2 60000 "$seed" &
+	load=$!
+	await_swapping 2000
+	start_probe
+	figure longest_before_ms "$(longest)"
+	for ((i = 1; i <= kills; i++)); do
+		await_swapping $((RANDOM % 1000 + 200))
+		longest >/dev/null
+		kill_server
+		await_swapping 200
+		waited=$(longest)
+		figure "longest_request_ms" "$waited"
+		[ "$waited" -lt 2000 ] || echo "a request has waited $waited ms"
+	done
+	figure longest_gone_ms "$(longest_gone)"
+	stop_probe
+	end_load
+}
 
 # Several connections, and a file system.
-conf '[zcram0]' 'zram-size = 256' 'fs-type = ext4' 'mount-point = /srv/killed' 'connections = 2'
-start
-start_fio /srv/killed
-for ((i = 1; i <= kills; i++)); do
+part_fs() {
+	conf '[zcram0]' 'zram-size = 256' 'fs-type = ext4' 'mount-point = /srv/killed' 'connections = 2'
+	start
+	start_fio /srv/killed
+	for ((i = 1; i <= kills; i++)); do
+		sleep 1
+		kill_server
+		[ -e "/proc/$load" ] || fail "fio has ended: $(cat "$dir/fio")"
+	done
 	sleep 1
-	kill_server
-	[ -e "/proc/$load" ] || fail "fio has ended: $(cat "$dir/fio")"
+	end_fio
+	figure longest_gone_fs_ms "$(longest_gone)"
+}
+
+# The statistic NAME of the server that is, since it began: stat NAME
+stat() {
+	zcramctl stat zcram0 | sed -n "s/^stats\.$1: //p"
+}
+
+# Half of what is swapped does not fit. Ages of a second keep both kinds of background work busy, and so
+# does the limit; of what each server has done till it was killed the last one knows nothing. Pages are compressed
+# again when the CPUs have nothing else to do, which may be never.
+part_writeback() {
+	local written=0 recompressed=0 fetched=0
+
+	conf '[zcram0]' 'zram-size = 1024' 'mem-limit = 24' 'writeback = /dev/vde' 'writeback-age = 1s' \
+		'writeback-at = 50' 'compression-algorithm = lz4 zstd(level=6) (type=idle)' \
+		'recompress-age = 1s' 'recompress-cpu = 50'
+	start
+	swapload 224 2 60000 "$seed" 26 &
+	load=$!
+	await_swapping 12000
+	for ((i = 1; i <= kills; i++)); do
+		await_swapping $((RANDOM % 1000 + 200))
+		written=$((written + $(stat written_back)))
+		recompressed=$((recompressed + $(stat recompressed)))
+		fetched=$((fetched + $(stat backing_reads)))
+		kill_server
+	done
+	await_swapping 200
+	figure longest_gone_writeback_ms "$(longest_gone)"
+	figure written_back "$written"
+	figure recompressed "$recompressed"
+	figure fetched "$fetched"
+	for count in "$written" "$fetched"; do
+		[ "$count" -gt 0 ] || fail "no page was written back, or fetched"
+	done
+	equal "failed reads" "$(stat backing_read_errors)" 0
+	equal "damaged pages" "$(stat pages_damaged)" 0
+	end_load
+}
+
+for part; do
+	"part_$part"
+	kernel_silent
+	stop_zcramd
+	nothing_left
 done
-sleep 1
-end_fio
-figure longest_gone_fs_ms "$(longest_gone)"
-kernel_silent
-stop_zcramd
-nothing_left
