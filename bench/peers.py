@@ -15,7 +15,10 @@ NULL = "null"
 
 
 def commands(plugin):
-    """Name and nbdkit arguments of each peer: as without root."""
+    """
+    Name and nbdkit arguments of each peer: as without root, and once as root has it for swap, with
+    real-time threads: they are at work before a client has sent what else it has to ask.
+    """
     own = [plugin, "lock=off"]
     return {
         NULL: ["null"],
@@ -23,6 +26,7 @@ def commands(plugin):
         "memory allocator=zstd": ["memory", "allocator=zstd"],
         "zcram lz4 filter=none": [*own, "algorithm=lz4", "filter=none"],
         "zcram lz4": [*own, "algorithm=lz4"],
+        "zcram lz4 lock=auto": [plugin, "algorithm=lz4"],
         "zcram zstd filter=none": [*own, "algorithm=zstd(level=1)", "filter=none"],
         "zcram zstd": [*own, "algorithm=zstd(level=1)"],
     }

@@ -57,12 +57,12 @@ static int lock_memory(void)
 	return mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) < 0 ? -errno : 0;
 }
 
-struct lock_result lock_apply(bool urgent)
+struct lock_result lock_apply(void)
 {
 	return (struct lock_result){
 		.memory = lock_memory(),
 		.io_flusher = prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0) < 0 ? -errno : 0,
-		.urgent = urgent ? os_thread_urgent(true) : 0,
+		.urgent = os_thread_urgent(true),
 	};
 }
 

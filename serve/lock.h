@@ -22,10 +22,10 @@ struct lock_result {
 };
 
 /*
- * Lock all memory, now and to come, as it is touched; mark the calling thread, and if URGENT give it the
- * lowest priority of a real-time policy. Each is done where it can be, whatever becomes of the others.
+ * Lock all memory, now and to come, as it is touched; mark the calling thread, and give it the lowest
+ * priority of a real-time policy. Each is done where it can be, whatever becomes of the others.
  */
-struct lock_result lock_apply(bool urgent);
+struct lock_result lock_apply(void);
 
 /* Undo lock_apply(). */
 void lock_undo(void);

@@ -30,20 +30,11 @@ static int report_lock(const struct serve *s, const struct lock_result *result)
 	return 0;
 }
 
-/*
- * A real-time thread is at work before its client has sent what else it has to ask, and answers each
- * request by itself: half as many in a second. So only who is served swap, or says so, has that.
- */
-static struct lock_result apply_lock(const struct serve *s)
-{
-	return lock_apply(s->for_kernel || s->params.lock == CONF_LOCK_ON);
-}
-
 int serve_try_lock(struct serve *s)
 {
 	if (s->params.lock == CONF_LOCK_OFF)
 		return 0;
-	s->tried_lock = apply_lock(s);
+	s->tried_lock = lock_apply();
 	lock_undo();
 	return report_lock(s, &s->tried_lock);
 }
@@ -54,7 +45,7 @@ int serve_lock(struct serve *s)
 
 	if (s->params.lock == CONF_LOCK_OFF)
 		return 0;
-	result = apply_lock(s);
+	result = lock_apply();
 	s->locked = result.memory == 0;
 	lock_touch_code();
 	/* What has been said once is not said again. nbdkit --user may have made it differ. */

@@ -21,10 +21,9 @@
 #include "serve/params.h"
 #include "serve/pool.h"
 
-/* All zeros but for VERSION and FOR_KERNEL before the first call. */
+/* All zeros but for VERSION before the first call. */
 struct serve {
 	const char *version; /* the program's, shown to clients of the control socket */
-	bool for_kernel;     /* a kernel is served, which may be short of memory */
 	struct params params;
 	struct device *device;
 	struct control_server *control; /* NULL: none is asked for */

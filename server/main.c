@@ -326,7 +326,7 @@ static int give_up(struct server *s)
 
 int main(int argc, char **argv)
 {
-	static struct server server = {.serve.version = ZCRAM_VERSION, .serve.for_kernel = true};
+	static struct server server = {.serve.version = ZCRAM_VERSION};
 
 	say_through(&say);
 	signal(SIGPIPE, SIG_IGN);

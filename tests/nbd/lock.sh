@@ -30,16 +30,6 @@ check_marks() {
 	done
 }
 
-# Has a thread of the server SCHED_RR, which is 2 in field 41 of its stat?
-is_urgent() {
-	local stat
-
-	for stat in "/proc/$server/task"/*/stat; do
-		[ "$(sed 's/.*) //' "$stat" | cut -d' ' -f39)" -ne 2 ] || return 0
-	done
-	return 1
-}
-
 # All of the code of FILE must be there, in memory that is locked as it is touched: check_code FILE
 check_code() {
 	local sizes
@@ -87,7 +77,6 @@ locks=none marks=0
 
 serve -- size=4M
 expect $marks $locks
-! is_urgent || fail "a thread is real-time though nobody has asked for it"
 said >"$dir/said"
 stop
 complete=false
@@ -109,7 +98,6 @@ $complete || equal "lines" "$(grep -c lock=auto "$dir/said")" 1
 if $complete; then
 	serve -- size=4M lock=on
 	expect $marks some
-	is_urgent || fail "no thread is real-time with lock=on"
 	stop
 elif nbdkit -U - "$ZCRAM_PLUGIN" size=4M lock=on 2>"$dir/said"; then
 	fail "lock=on starts though not all can be locked"

@@ -4,6 +4,7 @@
 # and checked by four threads; the server has every mark, and nothing of it is ever swapped or read in.
 # by-hand.sh [SEED] [CONNECTIONS] [PASSES] [ALGORITHM] [MIB] [DENSE]
 # Memory: 256
+# Kernels: 6.12
 # Limit: 600
 . "$(dirname "$0")/lib.sh"
 
