@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: BSD-3-Clause
 # Description: the server is killed again and again while a program that checks its memory is swapped, and
 # while fio verifies a file system: zcramd brings it back each time, the kernel notices nothing, and
-# no request waits for long. And, or alone, with a limit, a disk and background work: every page has then been
-# in the pool, compressed again, written back and fetched, with a kill at any moment of it.
+# no request waits for long. And, or alone, with a limit and a disk: pages are written back and fetched, with a
+# kill at any moment of it; and compressed again, if the CPUs have nothing else to do.
 # zcramd-killed.sh [KILLS [SEED [PART...]]]: swap, fs, writeback
 # Memory: 256
+# Kernels: 6.12
 # Disk: 1G
 # Limit: 590
 # shellcheck source=SCRIPTDIR/../lib.sh
