@@ -267,7 +267,7 @@ static void slow(struct device *d, struct limit_wait *w, uint64_t left, uint64_t
 
 void limit_look(struct device *d)
 {
-	if (unlikely(zs_is_starving(d->pool) && d->writeback))
+	if (unlikely(zs_is_starving(d->pool) && device_writeback_of(d)))
 		ask(&d->limit, ASKED_NEAR);
 }
 
