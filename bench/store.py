@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writeback to a file, beside fio's sequential writes to the same file, taking turns."""
+"""Writeback to a file and to /dev/zram0, beside fio's sequential writes there, taking turns."""
 
 import json
-import os
 import statistics
 import subprocess
+import tempfile
+
+import zram
 
 ENGINES = ("auto", "threads")
 
@@ -43,14 +45,26 @@ def median(results):
             for key, value in first.items()}
 
 
-def measure(build, path, directory, mib, rounds):
-    where = os.path.join(directory, "store")
+def measure_where(build, path, what, where, mib, rounds):
+    """Each run of an engine stands between two of fio's, and is measured beside both: what a disk
+    gives changes from one second to the next."""
     results, beside = {}, []
-    for _ in range(rounds):
-        for engine in ENGINES:
-            result = write_back(build, path, where, mib, engine)
-            results.setdefault(result["name"], []).append(result)
-            beside.append(fio(where, mib))
-    os.unlink(where)
-    return {"mib": mib, "fio_mib_s": statistics.median(beside),
+    for engine in ENGINES * rounds:
+        # The first makes the file, which fio does not.
+        before = beside[-1] if beside else None
+        result = write_back(build, path, where, mib, engine)
+        beside.append(fio(where, mib))
+        result["to_fio"] = result["mib_s"] / statistics.mean((before or beside[-1], beside[-1]))
+        results.setdefault(result["name"], []).append(result)
+    return {"where": what, "mib": mib, "fio_mib_s": statistics.median(beside),
             "engines": [median(r) for r in results.values()]}
+
+
+def measure(build, path, mib, rounds):
+    # A disk: /tmp may be memory.
+    with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:
+        results = [measure_where(build, path, "a file", f"{directory}/store", mib, rounds)]
+    if not zram.unavailable():
+        with zram.disk((mib + mib // 4) << 20):
+            results.append(measure_where(build, path, "zram0", zram.DEVICE, mib, rounds))
+    return results

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The kernel's zram: the work of the memory benchmark on /dev/zram0, which is left as it was."""
 
+import contextlib
 import os
 import pathlib
 import subprocess
@@ -42,6 +43,16 @@ def memory(pages):
     original, payload, used = fields[:3]
     return {"payload": payload, "used": used,
             "with_tables": used + pages * TABLE_ENTRY + original // PAGE * HANDLE}
+
+
+@contextlib.contextmanager
+def disk(size):
+    """The device as a disk of SIZE bytes, with what it compresses by if nobody chooses."""
+    try:
+        write("disksize", size)
+        yield
+    finally:
+        write("reset", 1)
 
 
 def measure_algorithm(algorithm, program, path, pages):
