@@ -51,10 +51,10 @@ static int have_memory(struct backing *b)
 
 		batch->backing = b;
 		batch->buf = at;
-		batch->origins = calloc(b->batch_objects_max, sizeof(*batch->origins));
-		if (!batch->origins)
+		batch->entries = calloc(b->batch_objects_max, sizeof(*batch->entries));
+		if (!batch->entries)
 			return -ENOMEM;
-		r = os_prefault(batch->origins, b->batch_objects_max * sizeof(*batch->origins));
+		r = os_prefault(batch->entries, b->batch_objects_max * sizeof(*batch->entries));
 		if (r < 0)
 			return r;
 	}
@@ -273,7 +273,7 @@ void backing_close(struct backing *b)
 	end_writer(b);
 	engine_close(b->engine);
 	for (unsigned int i = 0; b->batches && i < b->options.depth; i++)
-		free(b->batches[i].origins);
+		free(b->batches[i].entries);
 	free(b->batches);
 	free(b->readers);
 	free(b->segments);

@@ -60,7 +60,8 @@ enum segment_state {
 /* Number 0 is the header's place, and BUSY for ever. */
 struct segment {
 	/* all by the store lock; also peeked at */
-	uint32_t live; /* bytes of records that are named by slots, or will be */
+	uint32_t
+		live; /* bytes of records that slots name, or will; of a batch not before it is full */
 	uint32_t pins;
 	uint32_t taken;	 /* the number of segments that were taken before it was */
 	uint8_t state;	 /* enum segment_state */
@@ -81,6 +82,12 @@ enum batch_state {
 	BATCH_WRITING  /* or written, and not settled */
 };
 
+/* An object of a batch. */
+struct batch_entry {
+	struct backing_origin origin;
+	uint32_t at; /* its record: bytes from the start of the batch */
+};
+
 /*
  * A segment on its way to the store, or a part of one: a flush writes what there is, and the next batch begins
  * behind it. All but `done` and `error` is the writer's.
@@ -89,15 +96,15 @@ struct batch {
 	struct engine_io io;
 	struct backing *backing;
 	enum batch_state state;
-	struct outlet *outlet;		/* that it fills, or has */
-	uint32_t segment;		/* number */
-	uint32_t start;			/* where in it; a multiple of WRITE_UNIT */
-	uint32_t used;			/* bytes of this batch */
-	uint32_t count;			/* objects */
-	uint8_t *buf;			/* segment_size bytes */
-	struct backing_origin *origins; /* of each object */
-	int error;			/* set before done */
-	uint32_t done;			/* atomic: the engine has finished */
+	struct outlet *outlet; /* that it fills, or has */
+	uint32_t segment;      /* number */
+	uint32_t start;	       /* where in it; a multiple of WRITE_UNIT */
+	uint32_t used;	       /* bytes of this batch */
+	uint32_t count;	       /* objects */
+	uint8_t *buf;	       /* segment_size bytes */
+	struct batch_entry *entries;
+	int error;     /* set before done */
+	uint32_t done; /* atomic: the engine has finished */
 };
 
 /* A segment that is read to be cleaned. The writer's, but for `done` and `error`. */

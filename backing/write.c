@@ -5,6 +5,9 @@
 
 #include "backing/types.h"
 
+/* Writing a batch has pushed it out of the caches; objects to look ahead by when it is settled. */
+#define PREFETCH_AHEAD 8U
+
 /* The record at AT of a segment, which stands in BYTES. */
 static bool parse(const struct backing *b, const uint8_t *bytes, uint32_t segment, uint32_t at,
 		  struct backing_object *ret)
@@ -55,6 +58,7 @@ static void submit(struct backing *b, struct batch *batch)
 	int error = backing_writable(b);
 
 	memset(batch->buf + batch->used, 0, len - batch->used);
+	segment_add(b, batch->segment, batch->used);
 	batch->outlet->filling = NULL;
 	batch->outlet->open_used = batch->start + len;
 	batch->state = BATCH_WRITING;
@@ -140,11 +144,15 @@ static void settle(struct backing *b, struct batch *batch)
 	uint64_t payload = 0;
 
 	note_error(b, batch->error);
-	for (uint32_t i = 0, at = 0; i < batch->count; i++, at += record_size(object.len)) {
-		parse(b, batch->buf + at, batch->segment, batch->start + at, &object);
+	for (uint32_t i = 0; i < batch->count; i++) {
+		const struct batch_entry *entry = &batch->entries[i];
+		const uint8_t *bytes = batch->buf + entry->at;
+
+		if (i + PREFETCH_AHEAD < batch->count)
+			__builtin_prefetch(batch->buf + batch->entries[i + PREFETCH_AHEAD].at);
+		parse(b, bytes, batch->segment, batch->start + entry->at, &object);
 		payload += object.len;
-		settle_object(b, batch, &object, batch->buf + at + sizeof(struct record),
-			      &batch->origins[i]);
+		settle_object(b, batch, &object, bytes + sizeof(struct record), &entry->origin);
 	}
 	if (batch->error == 0) {
 		add_relaxed(&b->stats.objects, batch->count);
@@ -332,14 +340,13 @@ int object_append(struct backing *b, struct backing_object *object, const void *
 		.info = record_info(object),
 		.checksum = record_checksum(b->key, object, payload),
 	};
+	batch->entries[batch->count++] = (struct batch_entry){.origin = origin, .at = batch->used};
 	memcpy(batch->buf + batch->used, &record, sizeof(record));
 	memcpy(batch->buf + batch->used + sizeof(record), payload, object->len);
 	/* What is left of the last unit must not tell what stood there. */
 	end = batch->used + (uint32_t)sizeof(record) + object->len;
 	batch->used += size;
 	memset(batch->buf + end, 0, batch->used - end);
-	batch->origins[batch->count++] = origin;
-	segment_add(b, batch->segment, size);
 	if (origin.from != BACKING_NONE)
 		backing_pin(b, origin.from);
 	return 0;
