@@ -235,25 +235,29 @@ static int refill(struct zs_pool *pool, struct zs_class *c)
 /* What hinders a write although pages are spare, such as migration, is over soon. */
 #define MOMENT_MS 2
 
-/* Wait until the keeper has committed something. -ENOMEM: it could not for too long. */
-static int await_keeper(struct zs_pool *pool, struct zs_class *c)
+#define NS_PER_MS UINT64_C(1000000)
+
+/*
+ * Wait until the keeper has committed something, or something has been freed: it may be all that there will be.
+ * -ENOMEM: in WAITED nanoseconds nothing was for this write.
+ */
+static int await_keeper(struct zs_pool *pool, struct zs_class *c, uint64_t *waited)
 {
-	uint64_t start = os_now(), waited = 0;
+	struct parking *parking = &pool->arena.returned_to;
+	uint64_t start = os_now(), patience = pool->patience * NS_PER_MS, left;
+	uint32_t sequence;
+	bool some;
 
+	if (*waited >= patience)
+		return -ENOMEM;
+	left = div_round_up(patience - *waited, NS_PER_MS);
 	store_relaxed(&c->wants, true);
-	while (waited < pool->patience) {
-		uint32_t sequence = parking_enter(&pool->given);
-		bool some = load_relaxed(&pool->arena.spare) > 0;
-
-		keeper_look(pool, true);
-		parking_wait_for(&pool->given, sequence,
-				 some ? MOMENT_MS : (int)(pool->patience - waited));
-		if (some || load_relaxed(&pool->arena.spare) > 0 ||
-		    load_relaxed(&pool->given.sequence) != sequence)
-			return 0;
-		waited = (os_now() - start) / 1000000;
-	}
-	return -ENOMEM;
+	sequence = parking_enter(parking);
+	some = load_relaxed(&pool->arena.spare) > 0;
+	keeper_look(pool, true);
+	parking_wait_for(parking, sequence, some ? MOMENT_MS : (int)left);
+	*waited += os_now() - start;
+	return 0;
 }
 
 static bool is_served_by_keeper(const struct zs_pool *pool)
@@ -268,14 +272,14 @@ static bool is_keepers(struct zs_pool *pool, const struct zs_class *c)
 	return is_served_by_keeper(pool) && arena_allows(&pool->arena, c->pages);
 }
 
-int zs_refill(struct zs_pool *pool, size_t len)
+int zs_refill(struct zs_pool *pool, size_t len, uint64_t *waited)
 {
 	struct zs_class *c = zs_class_of(pool, len);
 	int r;
 
 	add_relaxed(&pool->refills, 1);
 	if (is_keepers(pool, c))
-		return await_keeper(pool, c);
+		return await_keeper(pool, c, waited);
 	r = refill(pool, c);
 	/*
 	 * At the limit, with room for a tail that would have to grow, and nothing spare for it: it is the
@@ -303,13 +307,6 @@ bool zspage_put(struct zs_pool *pool, struct zs_class *c, struct zspage *z, zs_r
 	return true;
 }
 
-/* Somebody is near the limit: he may wait for this cell, or for there to be something to compact. */
-static void note_free(struct zs_pool *pool)
-{
-	add_relaxed(&pool->freed, 1);
-	parking_notify(&pool->arena.returned_to, true);
-}
-
 void zs_free(struct zs_pool *pool, zs_ref ref)
 {
 	struct zs_arena *a = &pool->arena;
@@ -329,8 +326,10 @@ void zs_free(struct zs_pool *pool, zs_ref ref)
 		mover_look(pool);
 	if (unlikely(emptied))
 		keeper_look(pool, false);
+	/* Somebody is near the limit: there may be something to compact. */
 	if (unlikely(load_relaxed(&pool->freed) < ZS_FREED_MAX))
-		note_free(pool);
+		add_relaxed(&pool->freed, 1);
+	parking_notify(&a->returned_to, true);
 }
 
 void *zs_payload(const struct zs_pool *pool, zs_ref ref, size_t len)

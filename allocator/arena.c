@@ -190,16 +190,20 @@ int arena_take(struct zs_arena *a, uint16_t klass, unsigned int n, enum arena_so
 void arena_put(struct zs_arena *a, uint32_t index, unsigned int n)
 {
 	struct zspage *z = &a->zspages[index];
+	bool some;
 
 	pthread_mutex_lock(&a->lock);
 	arena_tag(a, z->first, 0);
 	STEP("zspage: untagged");
+	some = pages_committed(a, z->first, n) > 0;
 	pages_unuse(a, z->first, n);
 	store_relaxed(&z->klass, ZS_CLASS_FREE);
 	z->next = a->free_zspage;
 	a->free_zspage = index;
 	pthread_mutex_unlock(&a->lock);
-	parking_notify(&a->returned_to, true);
+	/* Else whoever waits for memory would have the keeper try, fail, and wake him, again and again. */
+	if (some)
+		parking_notify(&a->returned_to, true);
 }
 
 bool arena_has_headroom(struct zs_arena *a, size_t size)

@@ -101,7 +101,7 @@ int keeper_fill(struct zs_pool *pool)
 
 		r = commit_some(pool, (unsigned int)min_u64(reserve(pool) - have, most));
 		if (r == 0)
-			parking_notify(&pool->given, true);
+			parking_notify(&pool->arena.returned_to, true);
 	}
 	return r;
 }
@@ -116,7 +116,7 @@ static void feed(struct zs_pool *pool)
 		if (load_relaxed(&c->wants) &&
 		    __atomic_exchange_n(&c->wants, false, __ATOMIC_SEQ_CST) &&
 		    pool->allocator->grow(pool, c, ARENA_BARE) == 0)
-			parking_notify(&pool->given, true);
+			parking_notify(&pool->arena.returned_to, true);
 	}
 }
 

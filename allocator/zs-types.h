@@ -197,7 +197,8 @@ struct zs_arena {
 	struct headroom headroom;
 	bool watches; /* HEADROOM is there */
 
-	struct parking returned_to; /* who waits for pages of zspages to come back, or for cells */
+	/* Who waits for pages or cells to come back, or for the keeper to commit some. */
+	struct parking returned_to;
 
 	/* Atomic. */
 	bool modest; /* memory is taken only while the kernel has some at hand */
@@ -242,7 +243,6 @@ struct zs_pool {
 	struct zs_worker keeper, mover;
 	bool starving;	      /* atomic: as the keeper has found last */
 	uint32_t keeper_idle; /* atomic: it sleeps until it is poked */
-	struct parking given; /* where writes wait for what the keeper commits */
 	pthread_mutex_t mover_lock, keeper_lock;
 	uint32_t freed; /* cells since zs_watch(), up to ZS_FREED_MAX; atomic */
 	/* Statistics: relaxed atomics. */

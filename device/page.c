@@ -296,11 +296,12 @@ static int have_slot(struct device *d, uint64_t page)
 /* Have the page hold CONTENT instead of what it held. Its slot has memory. */
 static int replace(struct device *d, struct stream *s, uint64_t page, const struct content *content)
 {
+	uint64_t waited = 0;
 	slot_word old, new;
 	int r;
 
 	while ((r = place(d, page, content, &new)) == -EAGAIN) {
-		r = zs_refill(d->pool, content->len);
+		r = zs_refill(d->pool, content->len, &waited);
 		if (r < 0)
 			break;
 	}
@@ -383,13 +384,14 @@ static int try_write_part(struct device *d, struct stream *s, uint64_t page, siz
 int page_write_part(struct device *d, struct stream *s, uint64_t page, size_t from, size_t n,
 		    const void *buf, struct fetch *fetch)
 {
+	uint64_t waited = 0;
 	size_t len = 0;
 	int r = have_slot(d, page);
 
 	if (r < 0)
 		return r;
 	while ((r = try_write_part(d, s, page, from, n, buf, fetch, &len)) == -EAGAIN) {
-		r = zs_refill(d->pool, len);
+		r = zs_refill(d->pool, len, &waited);
 		if (r < 0)
 			break;
 	}

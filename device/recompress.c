@@ -255,12 +255,13 @@ static bool exchange(struct device *d, const struct recompressor *r, const struc
 /* -EAGAIN, -ENOSPC, -ENOMEM: there is no memory at hand. */
 static int have_cell(struct device *d, const struct victim *v, bool may_refill, zs_ref *ret_ref)
 {
+	uint64_t waited = 0;
 	int err;
 
 	if (!may_refill && zs_reserve_is_low(d->pool))
 		return -EAGAIN;
 	while ((err = zs_alloc(d->pool, v->page, v->len, ret_ref)) == -EAGAIN && may_refill) {
-		err = zs_refill(d->pool, v->len);
+		err = zs_refill(d->pool, v->len, &waited);
 		if (err < 0)
 			break;
 	}

@@ -120,11 +120,12 @@ static int teardown(void **state)
 
 static zs_ref allocate(struct world *w, uint32_t owner, size_t len)
 {
+	uint64_t waited = 0;
 	zs_ref ref;
 	int r;
 
 	while ((r = zs_alloc(w->pool, owner, len, &ref)) == -EAGAIN)
-		assert_int_equal(zs_refill(w->pool, len), 0);
+		assert_int_equal(zs_refill(w->pool, len, &waited), 0);
 	assert_int_equal(r, 0);
 	memset(zs_payload(w->pool, ref, len), (int)(owner * 7 + len), len);
 	return ref;

@@ -104,11 +104,12 @@ static struct zs_stats stats(struct owners *o)
 
 static int put(struct owners *o, uint32_t owner, size_t len)
 {
+	uint64_t waited = 0;
 	zs_ref ref;
 	int r;
 
 	while ((r = zs_alloc(o->pool, owner, len, &ref)) == -EAGAIN) {
-		r = zs_refill(o->pool, len);
+		r = zs_refill(o->pool, len, &waited);
 		if (r < 0)
 			return r;
 	}

@@ -4,49 +4,14 @@
  * room, by compaction before anything else, and refused after a bounded wait, or at once where nothing is to
  * be won; reads go on; a limit that is lowered in use is reached.
  */
-#include <errno.h>
-#include <pthread.h>
-#include <sched.h>
-#include <unistd.h>
-
 #include "allocator/zs-types.h"
 #include "device/device-types.h"
-#include "tests/device/fixture.h"
+#include "tests/device/limited.h"
 #include "tests/lib/check.h"
 
-#define SIZE	     (64 * MIB)
-#define LIMIT	     (4 * MIB)
-#define SMALL	     1000	       /* bytes that a page shrinks to, about */
-#define FRESH	     (SIZE / PAGE / 2) /* a page that nobody else writes, and those behind it */
-#define FOREVER_MS   3600000
-#define TIME_TO_HANG 60 /* seconds, after which a wait for another thread is given up */
-
-static uint64_t seed;
-
-/* A page that shrinks to about LEN bytes. */
-static void make(uint64_t number, size_t len, uint8_t *page)
-{
-	struct rng rng = rng_make(seed ^ rng_mix(number << 16 | len));
-
-	memset(page, 0x77, PAGE);
-	rng_bytes(&rng, page, len);
-}
-
-static int put(struct device *device, uint64_t number, size_t len)
-{
-	uint8_t page[PAGE];
-
-	make(number, len, page);
-	return device_write(device, page, number * PAGE, PAGE);
-}
-
-static void assert_put(struct device *device, uint64_t number, size_t len)
-{
-	uint8_t page[PAGE];
-
-	make(number, len, page);
-	assert_page(device, number, page);
-}
+#define SIZE  (64 * MIB)
+#define LOWER (LIMIT / 8 * 5)
+#define FRESH (SIZE / PAGE / 2) /* a page that nobody else writes, and those behind it */
 
 static void drop(struct device *device, uint64_t number)
 {
@@ -73,43 +38,34 @@ static void end(struct device *device)
 	device_end(device);
 }
 
-/* Pages of LEN bytes, until one is refused. How many there are. */
-static uint64_t fill(struct device *device, size_t len)
+/* Of what is thinned out: one in four; of zbud's pages, which have two objects, one. */
+static bool stays(uint64_t number)
 {
-	uint64_t n = 0;
-	int r;
-
-	while ((r = put(device, n, len)) == 0)
-		n++;
-	assert_int_equal(r, -ENOSPC);
-	return n;
+	return number % (test_allocator() == ZS_ZBUD ? 2 : 4) == 0;
 }
 
-/* Of these pages leave one in four, in every zspage. */
+/* So many raw pages fit into what compaction frees then. */
+static uint64_t freed_pages(void)
+{
+	return test_allocator() == ZS_ZBUD ? LIMIT / PAGE / 8 * 3 : LIMIT / PAGE / 2;
+}
+
+/* Of these pages leave some, in every zspage. */
 static void thin_out(struct device *device, uint64_t n)
 {
 	for (uint64_t number = 0; number < n; number++)
-		if (number % 4 != 0)
+		if (!stays(number))
 			drop(device, number);
 }
 
 static void assert_thinned_out(struct device *device, uint64_t n)
 {
 	for (uint64_t number = 0; number < n; number++) {
-		if (number % 4 == 0)
-			assert_put(device, number, SMALL);
+		if (stays(number))
+			assert_put(device, number, 1, SMALL);
 		else
 			assert_zeros(device, number * PAGE, PAGE);
 	}
-}
-
-static void set_limit(struct device *device, uint64_t limit)
-{
-	struct device_settings settings;
-
-	device_get_settings(device, &settings);
-	settings.mem_limit = limit;
-	assert_int_equal(device_set(device, &settings), 0);
 }
 
 static uint32_t turns(struct device *device)
@@ -120,10 +76,7 @@ static uint32_t turns(struct device *device)
 /* Wait until there have been more than TAKEN. */
 static void await_turn(struct device *device, uint32_t taken)
 {
-	alarm(TIME_TO_HANG);
-	while (turns(device) == taken)
-		sched_yield();
-	alarm(0);
+	AWAIT(turns(device) != taken);
 }
 
 /* A thread that writes one page. */
@@ -152,10 +105,7 @@ static void writer_begin(struct writer *w, struct device *device, uint64_t numbe
 
 	*w = (struct writer){.device = device, .number = number, .len = len};
 	assert_int_equal(pthread_create(&w->thread, NULL, write_one, w), 0);
-	alarm(TIME_TO_HANG);
-	while (__atomic_load_n(&parking->waiters, __ATOMIC_SEQ_CST) == 0)
-		sched_yield();
-	alarm(0);
+	AWAIT(__atomic_load_n(&parking->waiters, __ATOMIC_SEQ_CST) > 0);
 }
 
 static void assert_held(struct writer *w)
@@ -191,13 +141,13 @@ static void compaction_first(bool start)
 	uint64_t full;
 
 	device->limit.hold_ms = FOREVER_MS;
-	full = fill(device, SMALL);
+	full = fill(device, 0, SMALL);
 	thin_out(device, full);
 	before = stats_of(device);
 	assert_int_equal(before.writes_refused, 1);
 	assert_true(before.pool > LIMIT * 7 / 8);
-	/* There is nothing for a raw page but what compaction frees: nearly three quarters. */
-	for (uint64_t i = 0; i < LIMIT / PAGE / 2; i++)
+	/* There is nothing for a raw page but what compaction frees. */
+	for (uint64_t i = 0; i < freed_pages(); i++)
 		assert_int_equal(put(device, FRESH + i, PAGE), 0);
 	after = stats_of(device);
 	assert_int_equal(after.writes_refused, 1);
@@ -208,7 +158,7 @@ static void compaction_first(bool start)
 	assert_true(after.pool_max <= LIMIT);
 	assert_thinned_out(device, full);
 	/* When there is no more to be had, that is said. */
-	for (uint64_t i = LIMIT / PAGE / 2; put(device, FRESH + i, PAGE) == 0; i++)
+	for (uint64_t i = freed_pages(); put(device, FRESH + i, PAGE) == 0; i++)
 		assert_true(i < LIMIT / PAGE);
 	assert_int_equal(stats_of(device).writes_refused, 2);
 	end(device);
@@ -224,7 +174,7 @@ static void test_compaction_first(void **state)
 static void test_others_go_on(void **state)
 {
 	struct device *device = limited(true);
-	uint64_t full = fill(device, PAGE);
+	uint64_t full = fill(device, 0, PAGE);
 	struct writer writer;
 	uint8_t same[PAGE];
 
@@ -233,7 +183,7 @@ static void test_others_go_on(void **state)
 	writer_begin(&writer, device, FRESH, PAGE);
 	alarm(TIME_TO_HANG);
 	for (uint64_t number = 0; number < full; number++)
-		assert_put(device, number, PAGE);
+		assert_put(device, number, 1, PAGE);
 	alarm(0);
 	memset(same, 0x5a, PAGE);
 	write_page(device, FRESH + 1, same);
@@ -243,7 +193,7 @@ static void test_others_go_on(void **state)
 	/* The place that comes free is its own, without the thread that is stuck. */
 	drop(device, 0);
 	assert_int_equal(writer_end(&writer), 0);
-	assert_put(device, FRESH, PAGE);
+	assert_put(device, FRESH, 1, PAGE);
 	assert_int_equal(stats_of(device).failed_reads, 0);
 	go_on(device);
 	end(device);
@@ -253,7 +203,7 @@ static void test_others_go_on(void **state)
 static void test_told(void **state)
 {
 	struct device *device = limited(true);
-	uint64_t full = fill(device, PAGE);
+	uint64_t full = fill(device, 0, PAGE);
 	struct device_stats before = stats_of(device), after;
 	struct writer writer;
 
@@ -267,7 +217,7 @@ static void test_told(void **state)
 	assert_int_equal(after.writes_refused, before.writes_refused + 1);
 	assert_int_equal(after.writes_slowed, before.writes_slowed + 1);
 	for (uint64_t number = 0; number < full; number++)
-		assert_put(device, number, PAGE);
+		assert_put(device, number, 1, PAGE);
 	end(device);
 }
 
@@ -280,7 +230,7 @@ static void test_refused_at_once(void **state)
 	uint32_t taken;
 
 	device->limit.hold_ms = FOREVER_MS;
-	full = fill(device, SMALL);
+	full = fill(device, 0, SMALL);
 	assert_int_equal(put(device, FRESH, PAGE), -ENOSPC);
 	before = stats_of(device);
 	taken = turns(device);
@@ -292,7 +242,7 @@ static void test_refused_at_once(void **state)
 	assert_int_equal(after.writes_refused, before.writes_refused + 200);
 	/* In every zspage: hardly any comes free by itself. */
 	thin_out(device, full);
-	for (uint64_t i = 0; i < LIMIT / PAGE / 2; i++)
+	for (uint64_t i = 0; i < freed_pages(); i++)
 		assert_int_equal(put(device, FRESH + i, PAGE), 0);
 	/* It may be that it is not over yet: what it wins is had at once. */
 	await_turn(device, taken);
@@ -310,7 +260,7 @@ static void test_bounded(void **state)
 	struct device_stats before, after;
 	uint32_t taken;
 
-	fill(device, PAGE);
+	fill(device, 0, PAGE);
 	device->limit.hold_ms = 20;
 	device->limit.slow_ms = 0;
 	stop_compaction(device);
@@ -334,14 +284,14 @@ static void test_raised(void **state)
 	struct device *device = limited(true);
 	struct writer writer;
 
-	fill(device, PAGE);
+	fill(device, 0, PAGE);
 	device->limit.hold_ms = FOREVER_MS;
 	stop_compaction(device);
 	writer_begin(&writer, device, FRESH, PAGE);
 	assert_held(&writer);
 	set_limit(device, 2 * LIMIT);
 	assert_int_equal(writer_end(&writer), 0);
-	assert_put(device, FRESH, PAGE);
+	assert_put(device, FRESH, 1, PAGE);
 	go_on(device);
 	end(device);
 }
@@ -350,15 +300,12 @@ static void test_raised(void **state)
 static void test_lowered(void **state)
 {
 	struct device *device = limited(true);
-	uint64_t full = fill(device, SMALL);
+	uint64_t full = fill(device, 0, SMALL);
 
 	thin_out(device, full);
-	assert_true(stats_of(device).pool > LIMIT / 2);
-	set_limit(device, LIMIT / 2);
-	alarm(TIME_TO_HANG);
-	while (stats_of(device).pool > LIMIT / 2)
-		sched_yield();
-	alarm(0);
+	assert_true(stats_of(device).pool > LOWER);
+	set_limit(device, LOWER);
+	AWAIT(stats_of(device).pool <= LOWER);
 	assert_thinned_out(device, full);
 	assert_int_equal(put(device, FRESH, PAGE), 0);
 	end(device);
@@ -368,18 +315,15 @@ static void test_lowered(void **state)
 static void test_lowered_too_far(void **state)
 {
 	struct device *device = limited(true);
-	uint64_t full = fill(device, SMALL);
+	uint64_t full = fill(device, 0, SMALL);
 	uint32_t taken = turns(device);
 
-	set_limit(device, LIMIT / 2);
+	set_limit(device, LOWER);
 	await_turn(device, taken);
-	assert_true(stats_of(device).pool > LIMIT / 2);
+	assert_true(stats_of(device).pool > LOWER);
 	assert_int_equal(put(device, FRESH, PAGE), -ENOSPC);
 	thin_out(device, full);
-	alarm(TIME_TO_HANG);
-	while (stats_of(device).pool > LIMIT / 2)
-		sched_yield();
-	alarm(0);
+	AWAIT(stats_of(device).pool <= LOWER);
 	assert_thinned_out(device, full);
 	end(device);
 }
@@ -437,10 +381,7 @@ static void test_slowed(void **state)
 	go_on(device);
 
 	/* When there is enough again, or no more to win, that is over. */
-	alarm(TIME_TO_HANG);
-	while (LIMIT - stats_of(device).pool < LIMIT / 16)
-		sched_yield();
-	alarm(0);
+	AWAIT(LIMIT - stats_of(device).pool >= LIMIT / 16);
 	before = stats_of(device);
 	assert_int_equal(put(device, 2, SMALL), 0);
 	assert_int_equal(stats_of(device).writes_slowed, before.writes_slowed);
@@ -472,7 +413,7 @@ static void test_many(void **state)
 {
 	struct device *device = limited(true);
 	struct writer writers[WRITERS];
-	uint64_t full = fill(device, PAGE);
+	uint64_t full = fill(device, 0, PAGE);
 	int stored = 0;
 
 	device->limit.hold_ms = 10;
@@ -493,7 +434,7 @@ static void test_many(void **state)
 	assert_true(stats_of(device).pool_max <= LIMIT);
 	for (uint64_t number = 0; number < full; number++)
 		if (number % 8 != 0)
-			assert_put(device, number, PAGE);
+			assert_put(device, number, 1, PAGE);
 	end(device);
 }
 

@@ -222,11 +222,14 @@ static void assert_thinned_out(struct device *device)
 static void test_compact(void **state)
 {
 	struct device *device = device_of_size(64 * MIB);
+	/* Of zbud's pages many come free at once, and the texts are alone in theirs. Percent of the payload. */
+	bool zbud = test_allocator() == ZS_ZBUD;
+	uint64_t least = zbud ? 150 : 200, most = zbud ? 130 : 110;
 	struct device_stats before, after;
 
 	thin_out(device);
 	before = stats_of(device);
-	assert_true(before.pool > 2 * before.payload);
+	assert_true(before.pool > before.payload / 100 * least);
 	assert_int_equal(device_compact(device), 0);
 	after = stats_of(device);
 	assert_int_equal(after.payload, before.payload);
@@ -236,7 +239,7 @@ static void test_compact(void **state)
 	assert_true(after.objects_migrated > 0);
 	assert_true(after.extents_migrated > 0);
 	assert_int_equal(after.pool_max, before.pool_max);
-	if (after.pool > after.payload + after.payload / 10)
+	if (after.pool > after.payload / 100 * most)
 		fail_msg("%" PRIu64 " of payload in a pool of %" PRIu64, after.payload, after.pool);
 	assert_valid(device);
 	assert_thinned_out(device);

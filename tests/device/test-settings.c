@@ -256,11 +256,12 @@ static void test_auto_compact(void **state)
 
 	assert_int_equal(device_start(device), 0);
 	for (uint64_t k = 0; k < 32 * MIB / PAGE; k++) {
-		make(k, 0, CONTENT_TEXT, page);
+		make(k, 0, CONTENT_INTEGERS, page);
 		write_page(device, k, page);
 	}
+	/* Of zbud's pages, which have two objects, one. */
 	for (uint64_t k = 0; k < 32 * MIB / PAGE; k++)
-		if (k % 4 != 0)
+		if (k % (test_allocator() == ZS_ZBUD ? 2 : 4) != 0)
 			assert_int_equal(device_trim(device, k * PAGE, PAGE), 0);
 	assert_int_equal(stats_of(device).objects_compacted, 0);
 	settings.auto_compact = true;
