@@ -119,7 +119,7 @@ struct backing_options {
 	uint64_t file_size;	/* bytes that a regular file is made to have; 0: as it is */
 	uint32_t segment_size;	/* bytes: a power of two, 64 KiB..16 MiB; 0: 1 MiB */
 	unsigned int depth;	/* segments that are written at a time: 1..16; 0: 4 */
-	unsigned int readers;	/* objects that are read at a time: 1..1024; 0: 32 */
+	unsigned int readers;	/* reads under way at a time: 1..1024; 0: 32 */
 	unsigned int patience;	/* ms that a request waits for an export; 0: 30 s */
 	bool overwrite;		/* whatever stands there */
 	const uint8_t *recover; /* the UUID of the store that the slots are about; NULL: anew */
@@ -222,9 +222,10 @@ struct backing_fetch {
 };
 
 /*
- * Read objects, several at once; PAYLOAD is undefined where ERROR is not 0. Blocks; does not
- * allocate. Of each object only the sectors are read that it stands in. Works in any state of the
- * store. Returns 0 or -EIO: at least one could not be read.
+ * Read objects, several at once, and in one piece those that stand in a row; in any order. PAYLOAD is
+ * undefined where ERROR is not 0. Blocks; does not allocate. Only sectors are read that one of them stands in.
+ * Each has the error of its own sectors and its own bytes: if a piece cannot be read, its objects are read one
+ * by one. Works in any state of the store. Returns 0 or -EIO: at least one could not be read.
  */
 int backing_read(struct backing *backing, struct backing_fetch *fetches, unsigned int count);
 
@@ -255,9 +256,10 @@ struct backing_stats {
 	uint64_t objects, payload;	/* written, also by cleaning; bytes of their payloads */
 	uint64_t bytes_written;		/* for them: records, rounding, all of it */
 	uint64_t reads, bytes_read;	/* objects; bytes of sectors; not those of cleaning */
+	uint64_t read_requests;		/* for them, of the disk or export; also such as failed */
 	uint64_t cleaned, moved;	/* segments; objects */
 	uint64_t failed_writes;		/* segments */
-	uint64_t failed_reads, damaged; /* reads that failed; checksums that were wrong */
+	uint64_t failed_reads, damaged; /* objects that could not be read; wrong checksums */
 	uint64_t reconnects;
 };
 

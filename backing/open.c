@@ -24,7 +24,7 @@ static int check(struct backing_options *o, char *why)
 		return engine_why(why, -EINVAL, "at most %u segments are written at a time",
 				  DEPTH_MAX);
 	if (o->readers > READERS_MAX)
-		return engine_why(why, -EINVAL, "at most %u objects are read at a time",
+		return engine_why(why, -EINVAL, "at most %u reads are under way at a time",
 				  READERS_MAX);
 	if (o->name && strlen(o->name) >= BACKING_NAME)
 		return engine_why(why, -EINVAL, "a name has at most %d bytes", BACKING_NAME - 1);
@@ -333,6 +333,7 @@ void backing_get_stats(struct backing *b, struct backing_stats *ret)
 		.bytes_written = load_relaxed(&s->bytes_written),
 		.reads = load_relaxed(&s->reads),
 		.bytes_read = load_relaxed(&s->bytes_read),
+		.read_requests = load_relaxed(&s->read_requests),
 		.cleaned = load_relaxed(&s->cleaned),
 		.moved = load_relaxed(&s->moved),
 		.failed_writes = load_relaxed(&s->failed_writes),

@@ -38,8 +38,10 @@
 /* Writes end at a multiple of it: flash is not asked to change a part of its page. */
 #define WRITE_UNIT 4096U
 
-/* The longest record from anywhere, widened to the largest sectors. */
-#define READ_SIZE (3 * ENGINE_BLOCK_MAX)
+/* Of a reader's buffer, which is had and locked as long as the store: some twenty objects in a row, at a third of a
+ * page each; more would make few reads of them fewer. The longest record from anywhere, widened to the largest
+ * sectors, must fit in. */
+#define READ_SIZE (8 * ENGINE_BLOCK_MAX)
 
 _Static_assert(ENGINE_BLOCK_MAX - RECORD_UNIT + sizeof(struct record) + BACKING_OBJECT_MAX <=
 		       READ_SIZE,
@@ -117,14 +119,15 @@ struct cleaning {
 	uint32_t done;	 /* atomic: the engine has finished */
 };
 
-/* A buffer to read an object into. Its user's, but for `done` and `error`. */
+/* A buffer to read objects into that stand in a row. Its user's, but for `done` and `error`. */
 struct reader {
 	struct engine_io io;
-	struct reader *next; /* of those nobody uses; store lock */
-	struct backing_fetch *fetch;
-	uint32_t skip; /* bytes before the record */
-	int error;     /* set before done */
-	uint32_t done; /* atomic: the engine has finished */
+	struct reader *next;	    /* of those nobody uses; store lock */
+	struct backing_fetch **run; /* COUNT of them, by their places */
+	unsigned int count;
+	uint64_t start; /* of the buffer, in the store */
+	int error;	/* set before done */
+	uint32_t done;	/* atomic: the engine has finished */
 	struct parking parking;
 };
 

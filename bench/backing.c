@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * What a backing store takes and gives: pages, compressed beforehand, written back one after the
- * other, and read again at random, one at a time and many.
+ * other, and read again: at random, one at a time and many, and all of them in order.
  *
  *	zcram-bench-backing INPUT WHERE MIB auto|threads
  *
@@ -114,23 +114,35 @@ static void write_all(struct world *w, uint64_t mib)
 	       (double)stats.bytes_written / (double)payload);
 }
 
-static void read_some(struct world *w, unsigned int at_once)
+/* READS objects, AT_ONCE at a time; the next each time, or any. Bytes of the store are counted. */
+static void read_some(struct world *w, const char *order, uint32_t reads, unsigned int at_once)
 {
 	static uint8_t payload[AT_ONCE][BACKING_OBJECT_MAX];
+	bool in_order = strcmp(order, "in_order") == 0;
 	struct backing_fetch fetches[AT_ONCE];
-	uint64_t state = 1, start = now_ns();
+	struct backing_stats before, after;
+	uint64_t state = 1, start;
+	uint32_t next = 0;
 	double s;
 
-	for (unsigned int done = 0; done < READS; done += at_once) {
+	backing_get_stats(w->backing, &before);
+	start = now_ns();
+	for (uint32_t done = 0; done + at_once <= reads; done += at_once) {
 		for (unsigned int i = 0; i < at_once; i++)
 			fetches[i] = (struct backing_fetch){
-				.object = w->objects[random_next(&state) % w->nr_objects],
+				.object =
+					w->objects[in_order ? next++
+							    : random_next(&state) % w->nr_objects],
 				.payload = payload[i],
 			};
 		must(backing_read(w->backing, fetches, at_once), "read");
 	}
 	s = (double)(now_ns() - start) / NS_PER_S;
-	printf("read at_once=%u reads_s=%.0f\n", at_once, READS / s);
+	backing_get_stats(w->backing, &after);
+	printf("read order=%s at_once=%u reads_s=%.0f requests_s=%.0f read_mib_s=%.0f\n", order,
+	       at_once, (double)(after.reads - before.reads) / s,
+	       (double)(after.read_requests - before.read_requests) / s,
+	       (double)(after.bytes_read - before.bytes_read) / (double)MIB / s);
 }
 
 int main(int argc, char **argv)
@@ -157,8 +169,9 @@ int main(int argc, char **argv)
 	if (r < 0)
 		errx(1, "%s: %s", argv[2], why);
 	write_all(&w, mib);
-	read_some(&w, 1);
-	read_some(&w, AT_ONCE);
+	read_some(&w, "any", READS, 1);
+	read_some(&w, "any", READS, AT_ONCE);
+	read_some(&w, "in_order", w.nr_objects, AT_ONCE);
 	backing_close(w.backing);
 	return 0;
 }

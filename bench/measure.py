@@ -173,10 +173,12 @@ def run_store(args, report):
     for r in results:
         rows = [(e["name"], number(e["pages_s"]), number(e["mib_s"]), number(r["fio_mib_s"]),
                  f"{e['to_fio']:.2f}", f"{e['written_to_payload']:.4f}", number(e["reads_s_1"]),
-                 number(e["reads_s_32"])) for e in r["engines"]]
-        report.table(f"Writeback of {r['mib']} MiB to {r['where']} beside fio's sequential writes",
+                 number(e["reads_s_32"]), number(e["reads_s"]), number(e["read_mib_s"]),
+                 number(r["fio_read_mib_s"])) for e in r["engines"]]
+        report.table(f"Writeback of {r['mib']} MiB to {r['where']}, and reading 32 pages at once, in "
+                     "any order and in that of writing, beside fio's sequential requests there",
                      ["", "pages/s", "MiB/s", "fio MiB/s", "ratio", "written/payload", "reads/s",
-                      "32 at once"], rows)
+                      "32 at once", "in order", "MiB/s", "fio MiB/s"], rows)
     return results
 
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""Writeback to a file and to /dev/zram0, beside fio's sequential writes there, taking turns."""
+"""Writeback to a file and to /dev/zram0, and reading in order, beside fio's there, taking turns."""
 
 import json
 import statistics
@@ -26,17 +26,20 @@ def write_back(build, path, where, mib, engine):
             "pages_s": float(written["pages_s"]), "mib_s": float(written["written_mib_s"]),
             "written_to_payload": float(written["written_to_payload"]),
             **{f"reads_s_{line['at_once']}": float(line["reads_s"])
-               for name, line in lines if name == "read"}}
+               for name, line in lines if name == "read" and line["order"] == "any"},
+            **{key: float(line[key]) for name, line in lines
+               if name == "read" and line["order"] == "in_order"
+               for key in ("reads_s", "read_mib_s")}}
 
 
-def fio(where, mib):
-    """MiB/s: as many and as large requests at once as a store has; the file is allocated already."""
+def fio(where, mib, rw, bs, depth):
+    """MiB/s of sequential requests; the file is allocated already."""
     text = subprocess.run(["fio", "--name=seq", f"--filename={where}", f"--size={mib}M",
-                           "--rw=write", "--bs=1M", "--iodepth=8", "--ioengine=io_uring",
+                           f"--rw={rw}", f"--bs={bs}", f"--iodepth={depth}", "--ioengine=io_uring",
                            "--direct=1", "--allow_file_create=0", "--fallocate=none",
                            "--output-format=json"],
                           check=True, timeout=600, stdout=subprocess.PIPE, text=True).stdout
-    return json.loads(text)["jobs"][0]["write"]["bw_bytes"] / (1 << 20)
+    return json.loads(text)["jobs"][0][rw]["bw_bytes"] / (1 << 20)
 
 
 def median(results):
@@ -48,15 +51,19 @@ def median(results):
 def measure_where(build, path, what, where, mib, rounds):
     """Each run of an engine stands between two of fio's, and is measured beside both: what a disk
     gives changes from one second to the next."""
-    results, beside = {}, []
+    results, beside, read = {}, [], []
     for engine in ENGINES * rounds:
         # The first makes the file, which fio does not.
         before = beside[-1] if beside else None
         result = write_back(build, path, where, mib, engine)
-        beside.append(fio(where, mib))
+        # As large requests as a store has, and more of them at once.
+        beside.append(fio(where, mib, "write", "1M", 8))
+        # What 32 objects in order are.
+        read.append(fio(where, mib, "read", "32k", 2))
         result["to_fio"] = result["mib_s"] / statistics.mean((before or beside[-1], beside[-1]))
         results.setdefault(result["name"], []).append(result)
     return {"where": what, "mib": mib, "fio_mib_s": statistics.median(beside),
+            "fio_read_mib_s": statistics.median(read),
             "engines": [median(r) for r in results.values()]}
 
 

@@ -6,7 +6,7 @@
  * takes two looks at the slot:
  *
  *	1. slot locked: the page is backed: pin its object, remember the word		PAGE_AWAY
- *	2. nothing held: read the object, many at once
+ *	2. nothing held: read the object, many at once, and those that stand in a row in one piece
  *	3. slot locked again: the word is the same, so the payload is the page's, as it would be if it
  *	   stood in the pool; decompress it. Or the word is another: the page was written, dropped,
  *	   brought back or moved meanwhile: begin again with what it is now

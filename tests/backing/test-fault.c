@@ -264,10 +264,17 @@ static void test_read_fails(void **state)
 	table_open(&table, &options);
 	assert_int_equal(store(0, 64), 0);
 	for (uint32_t n = 0; n < 64; n += 7) {
+		unsigned int bad = 0;
+
 		fail_after(n, EIO);
-		assert_int_equal(table_read(&table, 0, 64, false), 64 - n);
+		for (uint32_t page = 0; page < 64; page++)
+			bad += table_read(&table, page, 1, false);
+		assert_int_equal(bad, 64 - n);
 		fail_no_more();
 	}
+	fail_after(0, EIO);
+	assert_int_equal(table_read(&table, 0, 64, false), 64);
+	fail_no_more();
 	/* A segment that cannot be read cannot be cleaned, and is left alone. */
 	for (uint32_t page = 4; page < 64; page++)
 		table_drop(&table, page);

@@ -77,7 +77,7 @@ static void test_options(void **state)
 	bad = good, bad.depth = 17;
 	refused(&bad, -EINVAL, "16 segments");
 	bad = good, bad.readers = 1025;
-	refused(&bad, -EINVAL, "1024 objects");
+	refused(&bad, -EINVAL, "1024 reads");
 	bad = good, bad.name = "0123456789012345678901234567890123456789012345678901234567890123";
 	refused(&bad, -EINVAL, "63 bytes");
 	bad = good, bad.segment_size = MIB;
