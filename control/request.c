@@ -32,75 +32,65 @@ const char *request_command_name(enum control_command command)
 	return names[command];
 }
 
-static int read_cells(struct json_object *arguments, struct control_request *request,
+/* The arguments that a command takes. */
+struct argument {
+	const char *key;
+	/* VALUE: NULL: it is required, and missing. */
+	int (*read)(const char *key, struct json_object *value, struct control_request *request,
+		    struct control_error *error);
+	bool required;
+};
+
+#define ARGUMENTS_MAX 4
+
+struct arguments {
+	const char *allowed; /* as a message says it */
+	struct argument list[ARGUMENTS_MAX];
+};
+
+/* A number from 0 on. */
+static int read_number(const char *key, struct json_object *value, const char * not,
+		       uint64_t *ret_number, struct control_error *error)
+{
+	if (!json_object_is_type(value, json_type_int) || json_object_get_int64(value) < 0)
+		return control_error_set(error, EINVAL, "argument %s: %s", key, not );
+	*ret_number = (uint64_t)json_object_get_int64(value);
+	return 0;
+}
+
+static int read_cells(const char *key, struct json_object *value, struct control_request *request,
 		      struct control_error *error)
 {
-	struct json_object *cells = NULL;
-	char buf[ENVELOPE_QUOTE_SIZE];
-	int64_t n;
+	int64_t n = json_object_is_type(value, json_type_int) ? json_object_get_int64(value) : 0;
 
-	if (arguments != NULL) {
-		json_object_object_foreach(arguments, key, value)
-		{
-			if (strcmp(key, "cells") != 0)
-				return control_error_set(error, EINVAL,
-							 "argument %s: unknown: give cells",
-							 envelope_quote_key(key, buf));
-			cells = value;
-		}
-	}
-	n = json_object_is_type(cells, json_type_int) ? json_object_get_int64(cells) : 0;
 	if (n < 1 || n > CONTROL_CELLS_MAX)
 		return control_error_set(error, EINVAL,
-					 "argument cells: not one: give a number from 1 to %d",
+					 "argument %s: not one: give a number from 1 to %d", key,
 					 CONTROL_CELLS_MAX);
 	request->cells = (unsigned int)n;
 	return 0;
 }
 
-static int read_blocks(struct json_object *arguments, struct control_request *request,
-		       struct control_error *error)
-{
-	struct json_object *from = NULL;
-	char buf[ENVELOPE_QUOTE_SIZE];
-
-	if (arguments != NULL) {
-		json_object_object_foreach(arguments, key, value)
-		{
-			if (strcmp(key, "from") != 0)
-				return control_error_set(error, EINVAL,
-							 "argument %s: unknown: give from",
-							 envelope_quote_key(key, buf));
-			from = value;
-		}
-	}
-	if (!json_object_is_type(from, json_type_int) || json_object_get_int64(from) < 0)
-		return control_error_set(error, EINVAL,
-					 "argument from: not a page: give a number, 0 at first");
-	request->from = (uint64_t)json_object_get_int64(from);
-	return 0;
-}
-
-static int read_idle(struct json_object *arguments, struct control_request *request,
+static int read_from(const char *key, struct json_object *value, struct control_request *request,
 		     struct control_error *error)
 {
-	struct json_object *seconds = NULL;
-	char buf[ENVELOPE_QUOTE_SIZE];
+	return read_number(key, value, "not a page: give a number, 0 at first", &request->from,
+			   error);
+}
 
-	if (arguments != NULL) {
-		json_object_object_foreach(arguments, key, value)
-		{
-			if (strcmp(key, "seconds") != 0)
-				return control_error_set(error, EINVAL,
-							 "argument %s: unknown: give seconds",
-							 envelope_quote_key(key, buf));
-			seconds = value;
-		}
-	}
-	if (!json_object_is_type(seconds, json_type_int) || json_object_get_int64(seconds) < 0)
-		return control_error_set(
-			error, EINVAL, "argument seconds: not one: give a number, 0 for all pages");
-	request->seconds = (uint64_t)json_object_get_int64(seconds);
+static int read_seconds(const char *key, struct json_object *value, struct control_request *request,
+			struct control_error *error)
+{
+	return read_number(key, value, "not one: give a number, 0 for all pages", &request->seconds,
+			   error);
+}
+
+static int read_force(const char *key, struct json_object *value, struct control_request *request,
+		      struct control_error *error)
+{
+	if (!json_object_is_type(value, json_type_boolean))
+		return control_error_set(error, EINVAL, "argument %s: not true or false", key);
+	request->force = json_object_get_boolean(value);
 	return 0;
 }
 
@@ -113,84 +103,67 @@ static int find_word(struct json_object *value, const char *const *words, size_t
 	return -1;
 }
 
-static int read_type(struct json_object *value, struct device_recompress *order,
-		     struct control_error *error)
+static int read_cold_type(const char *key, struct json_object *value,
+			  struct control_request *request, struct control_error *error)
 {
 	static const char *const types[] = DEVICE_COLD_TYPES;
 	int type = find_word(value, types, ARRAY_SIZE(types));
 
 	if (type < 0)
-		return control_error_set(
-			error, EINVAL, "argument type: not one: give all, idle, huge or huge_idle");
-	order->type = (enum device_cold_type)type;
+		return control_error_set(error, EINVAL,
+					 "argument %s: not one: give all, idle, huge or huge_idle",
+					 key);
+	request->recompress.type = (enum device_cold_type)type;
 	return 0;
 }
 
-static int read_number(const char *key, struct json_object *value, uint64_t *ret_number,
-		       struct control_error *error)
-{
-	if (!json_object_is_type(value, json_type_int) || json_object_get_int64(value) < 0)
-		return control_error_set(error, EINVAL, "argument %s: not a number", key);
-	*ret_number = (uint64_t)json_object_get_int64(value);
-	return 0;
-}
-
-static int read_method(struct json_object *value, struct device_recompress *order,
-		       struct control_error *error)
-{
-	char why[SETTINGS_WHY_SIZE], buf[ENVELOPE_QUOTE_SIZE];
-
-	if (!control_is_text(value))
-		return control_error_set(error, EINVAL, "argument algorithm: not a string");
-	if (codec_algorithm_read(json_object_get_string(value), &order->method, why, sizeof(why)) <
-	    0)
-		return control_error_set(error, EINVAL, "algorithm=%s: %s",
-					 envelope_quote_string(value, buf), why);
-	order->has_method = true;
-	return 0;
-}
-
-static int read_recompress(struct json_object *arguments, struct control_request *request,
-			   struct control_error *error)
-{
-	struct device_recompress *order = &request->recompress;
-	char buf[ENVELOPE_QUOTE_SIZE];
-	int r = 0;
-
-	if (arguments == NULL)
-		return 0;
-	json_object_object_foreach(arguments, key, value)
-	{
-		if (strcmp(key, "type") == 0)
-			r = read_type(value, order, error);
-		else if (strcmp(key, "threshold") == 0)
-			r = read_number(key, value, &order->threshold, error);
-		else if (strcmp(key, "max-pages") == 0)
-			r = read_number(key, value, &order->max_pages, error);
-		else if (strcmp(key, "algorithm") == 0)
-			r = read_method(value, order, error);
-		else
-			r = control_error_set(error, EINVAL,
-					      "argument %s: unknown: give type, threshold, "
-					      "max-pages or algorithm",
-					      envelope_quote_key(key, buf));
-		if (r < 0)
-			return r;
-	}
-	return 0;
-}
-
-static int read_writeback_type(struct json_object *value, struct device_writeback *order,
-			       struct control_error *error)
+static int read_writeback_type(const char *key, struct json_object *value,
+			       struct control_request *request, struct control_error *error)
 {
 	static const char *const types[] = DEVICE_WRITEBACK_TYPES;
 	int type = find_word(value, types, ARRAY_SIZE(types));
 
 	if (type < 0)
 		return control_error_set(error, EINVAL,
-					 "argument type: not one: give all, idle, huge, huge_idle "
-					 "or incompressible");
-	order->type = (enum device_writeback_type)type;
+					 "argument %s: not one: give all, idle, huge, huge_idle "
+					 "or incompressible",
+					 key);
+	request->writeback.type = (enum device_writeback_type)type;
+	return 0;
+}
+
+/* These two are of recompress and of writeback: a request is one of them. */
+static int read_threshold(const char *key, struct json_object *value,
+			  struct control_request *request, struct control_error *error)
+{
+	int r = read_number(key, value, "not a number", &request->recompress.threshold, error);
+
+	request->writeback.threshold = request->recompress.threshold;
+	return r;
+}
+
+static int read_max_pages(const char *key, struct json_object *value,
+			  struct control_request *request, struct control_error *error)
+{
+	int r = read_number(key, value, "not a number", &request->recompress.max_pages, error);
+
+	request->writeback.max_pages = request->recompress.max_pages;
+	return r;
+}
+
+static int read_method(const char *key, struct json_object *value, struct control_request *request,
+		       struct control_error *error)
+{
+	struct device_recompress *order = &request->recompress;
+	char why[SETTINGS_WHY_SIZE], buf[ENVELOPE_QUOTE_SIZE];
+
+	if (!control_is_text(value))
+		return control_error_set(error, EINVAL, "argument %s: not a string", key);
+	if (codec_algorithm_read(json_object_get_string(value), &order->method, why, sizeof(why)) <
+	    0)
+		return control_error_set(error, EINVAL, "%s=%s: %s", key,
+					 envelope_quote_string(value, buf), why);
+	order->has_method = true;
 	return 0;
 }
 
@@ -212,72 +185,78 @@ static int read_range(struct json_object *value, struct device_range *ret_range)
 	return 0;
 }
 
-static int read_ranges(struct json_object *value, struct device_writeback *order,
-		       struct control_error *error)
+static int read_pages(const char *key, struct json_object *value, struct control_request *request,
+		      struct control_error *error)
 {
+	struct device_writeback *order = &request->writeback;
 	size_t count =
 		json_object_is_type(value, json_type_array) ? json_object_array_length(value) : 0;
 
 	if (count == 0 || count > DEVICE_RANGES)
 		return control_error_set(error, EINVAL,
-					 "argument pages: not one: give 1 to %d of [FIRST,LAST]",
+					 "argument %s: not one: give 1 to %d of [FIRST,LAST]", key,
 					 DEVICE_RANGES);
 	for (size_t i = 0; i < count; i++)
 		if (read_range(json_object_array_get_idx(value, i), &order->ranges[i]) < 0)
 			return control_error_set(error, EINVAL,
-						 "argument pages: not a range: give [FIRST,LAST], "
-						 "the numbers of two pages");
+						 "argument %s: not a range: give [FIRST,LAST], "
+						 "the numbers of two pages",
+						 key);
 	order->ranges_count = (unsigned int)count;
 	return 0;
 }
 
-static int read_writeback(struct json_object *arguments, struct control_request *request,
-			  struct control_error *error)
-{
-	struct device_writeback *order = &request->writeback;
-	char buf[ENVELOPE_QUOTE_SIZE];
-	int r = 0;
+/* By command. */
+static const struct arguments arguments_of[] = {
+	[CONTROL_MAP] = {"give cells", {{"cells", read_cells, true}}},
+	[CONTROL_BLOCKS] = {"give from", {{"from", read_from, true}}},
+	[CONTROL_IDLE] = {"give seconds", {{"seconds", read_seconds, true}}},
+	[CONTROL_RECOMPRESS] = {"give type, threshold, max-pages or algorithm",
+				{{"type", read_cold_type, false},
+				 {"threshold", read_threshold, false},
+				 {"max-pages", read_max_pages, false},
+				 {"algorithm", read_method, false}}},
+	[CONTROL_WRITEBACK] = {"give type, threshold, max-pages or pages",
+			       {{"type", read_writeback_type, false},
+				{"threshold", read_threshold, false},
+				{"max-pages", read_max_pages, false},
+				{"pages", read_pages, false}}},
+	[CONTROL_RESTORE] = {"give force", {{"force", read_force, false}}},
+};
 
-	if (arguments == NULL)
-		return 0;
-	json_object_object_foreach(arguments, key, value)
-	{
-		if (strcmp(key, "type") == 0)
-			r = read_writeback_type(value, order, error);
-		else if (strcmp(key, "threshold") == 0)
-			r = read_number(key, value, &order->threshold, error);
-		else if (strcmp(key, "max-pages") == 0)
-			r = read_number(key, value, &order->max_pages, error);
-		else if (strcmp(key, "pages") == 0)
-			r = read_ranges(value, order, error);
-		else
-			r = control_error_set(error, EINVAL,
-					      "argument %s: unknown: give type, threshold, "
-					      "max-pages or pages",
-					      envelope_quote_key(key, buf));
-		if (r < 0)
-			return r;
-	}
-	return 0;
+static const struct argument *find_argument(const struct arguments *of, const char *key)
+{
+	for (size_t i = 0; i < ARGUMENTS_MAX && of->list[i].key != NULL; i++)
+		if (strcmp(of->list[i].key, key) == 0)
+			return &of->list[i];
+	return NULL;
 }
 
-static int read_force(struct json_object *arguments, struct control_request *request,
-		      struct control_error *error)
+/* Those of request->command. */
+static int read_arguments(struct json_object *arguments, struct control_request *request,
+			  struct control_error *error)
 {
+	const struct arguments *of = &arguments_of[request->command];
 	char buf[ENVELOPE_QUOTE_SIZE];
 
-	if (arguments == NULL)
-		return 0;
-	json_object_object_foreach(arguments, key, value)
-	{
-		if (strcmp(key, "force") != 0)
-			return control_error_set(error, EINVAL, "argument %s: unknown: give force",
-						 envelope_quote_key(key, buf));
-		if (!json_object_is_type(value, json_type_boolean))
-			return control_error_set(error, EINVAL,
-						 "argument force: not true or false");
-		request->force = json_object_get_boolean(value);
+	/* Of NULL there are none. */
+	if (arguments != NULL) {
+		json_object_object_foreach(arguments, key, value)
+		{
+			const struct argument *argument = find_argument(of, key);
+			int r;
+
+			if (argument == NULL)
+				return control_error_set(error, EINVAL, "argument %s: unknown: %s",
+							 envelope_quote_key(key, buf), of->allowed);
+			r = argument->read(key, value, request, error);
+			if (r < 0)
+				return r;
+		}
 	}
+	/* The first, if any, is the one that is required. */
+	if (of->list[0].required && !json_object_object_get_ex(arguments, of->list[0].key, NULL))
+		return of->list[0].read(of->list[0].key, NULL, request, error);
 	return 0;
 }
 
@@ -311,32 +290,13 @@ int request_parse(const char *line, size_t len, struct control_request *ret_requ
 	if (r < 0)
 		return r;
 	request.command = (enum control_command)command;
-	switch (request.command) {
-	case CONTROL_MAP:
-		r = read_cells(arguments, &request, ret_error);
-		break;
-	case CONTROL_BLOCKS:
-		r = read_blocks(arguments, &request, ret_error);
-		break;
-	case CONTROL_IDLE:
-		r = read_idle(arguments, &request, ret_error);
-		break;
-	case CONTROL_RECOMPRESS:
-		r = read_recompress(arguments, &request, ret_error);
-		break;
-	case CONTROL_WRITEBACK:
-		r = read_writeback(arguments, &request, ret_error);
-		break;
-	case CONTROL_SET:
+	if (request.command == CONTROL_SET)
 		r = read_settings(arguments, &request, ret_error);
-		break;
-	case CONTROL_RESTORE:
-		r = read_force(arguments, &request, ret_error);
-		break;
-	default:
+	else if (request.command < ARRAY_SIZE(arguments_of) &&
+		 arguments_of[request.command].allowed != NULL)
+		r = read_arguments(arguments, &request, ret_error);
+	else
 		r = envelope_takes_none(arguments, ret_error);
-		break;
-	}
 	json_object_put(arguments);
 	if (r == 0)
 		*ret_request = request;

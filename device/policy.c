@@ -12,6 +12,12 @@
 
 #define LOOK_MS 1000
 
+/*
+ * To look through the slots of 64 GiB takes a quarter of a second of CPU time, and there may be pressure all the
+ * time and nothing old enough: after a look in vain it rests for so many times as long as that took.
+ */
+#define REST 20
+
 /* Tasks have waited for memory for 100 ms within two seconds, which who has no privilege may ask for too. */
 static const char pressure[] = "some 100000 2000000";
 
@@ -85,16 +91,26 @@ static bool is_stopping(const struct policy *p)
 	return __atomic_load_n(&p->stop, __ATOMIC_SEQ_CST) != 0;
 }
 
+/* Before *REST_UNTIL it is not even asked whether there is pressure: that is still there afterwards. */
+static void take_turn(struct device *d, int fd, uint64_t *rest_until)
+{
+	uint64_t cpu = os_thread_cpu();
+
+	if (os_now() >= *rest_until && policy_turn(d, is_pressed(fd)) == 0)
+		*rest_until = os_now() + REST * (os_thread_cpu() - cpu);
+}
+
 static void *policy_main(void *opaque)
 {
 	struct device *d = opaque;
+	uint64_t rest_until = 0;
 	int fd = pressure_open();
 
 	os_thread_name("zcram-policy");
 	os_thread_urgent(false);
 	while (!is_stopping(&d->policy)) {
 		seek_look(d);
-		policy_turn(d, is_pressed(fd));
+		take_turn(d, fd, &rest_until);
 		if (writeback_is_possible(d, load_relaxed(&d->policy.a_day), &d->policy.stop))
 			limit_hope(d);
 		/* All that writes may be waiting for memory already. */

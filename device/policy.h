@@ -8,8 +8,9 @@
  * what is stored is written, of pages as old.
  *
  * A store that is full or has failed, and a day's allowance that is spent, mean that nothing is written; it
- * is looked again all the same, also for those at the limit, who may have given up hope (limit.h). The
- * thread is as urgent as the movers; whom it may hold up is who else writes back.
+ * is looked again all the same, also for those at the limit, who may have given up hope (limit.h). After a look
+ * in vain it rests for twenty times the CPU time that this took, which is more than a second where a device has
+ * tens of GiB. The thread is as urgent as the movers; whom it may hold up is who else writes back.
  */
 #ifndef ZCRAM_DEVICE_POLICY_H
 #define ZCRAM_DEVICE_POLICY_H

@@ -7,14 +7,7 @@
 #include <string.h>
 
 #include "codec/algorithm.h"
-#include "common/util.h"
 #include "config/config.h"
-
-static int refuse(char why[SETTINGS_WHY_SIZE], const char *text, int r)
-{
-	snprintf(why, SETTINGS_WHY_SIZE, "%s", text);
-	return r;
-}
 
 /* By enum conf_cold. */
 static const enum device_cold_type cold_types[] = {
@@ -47,15 +40,13 @@ static int set_algorithm(struct device_settings *settings, const char *value,
 	return 0;
 }
 
-static int set_filter(struct device_settings *settings, const char *value,
-		      char why[SETTINGS_WHY_SIZE])
+static int set_filter(struct device_settings *settings, const char *value, const char **ret_why)
 {
-	const char *text;
 	int filter;
-	int r = conf_parse_choice(&conf_filter_choice, value, &filter, &text);
+	int r = conf_parse_choice(&conf_filter_choice, value, &filter, ret_why);
 
 	if (r < 0)
-		return refuse(why, text, r);
+		return r;
 	settings->method.filter =
 		filter == CONF_FILTER_AUTO ? CODEC_FILTER_AUTO : CODEC_FILTER_NONE;
 	for (unsigned int i = 0; i < settings->cold.methods_count; i++)
@@ -63,95 +54,53 @@ static int set_filter(struct device_settings *settings, const char *value,
 	return 0;
 }
 
-static int set_compact(struct device_settings *settings, const char *value,
-		       char why[SETTINGS_WHY_SIZE])
+static int set_compact(struct device_settings *settings, const char *value, const char **ret_why)
 {
-	const char *text;
 	int compact;
-	int r = conf_parse_choice(&conf_compact_choice, value, &compact, &text);
+	int r = conf_parse_choice(&conf_compact_choice, value, &compact, ret_why);
 
-	if (r < 0)
-		return refuse(why, text, r);
-	settings->auto_compact = compact == CONF_COMPACT_AUTO;
-	return 0;
+	if (r == 0)
+		settings->auto_compact = compact == CONF_COMPACT_AUTO;
+	return r;
 }
 
-static int set_recompress_age(struct device_settings *settings, const char *value,
-			      char why[SETTINGS_WHY_SIZE])
+/* All but algorithm. */
+static int set_one(struct device_settings *settings, const char *key, const char *value,
+		   const char **ret_why)
 {
-	const char *text;
-	int r = conf_parse_recompress_age(value, &settings->cold.age, &text);
+	struct device_policy *writeback = &settings->writeback;
 
-	return r < 0 ? refuse(why, text, r) : 0;
-}
-
-static int set_recompress_cpu(struct device_settings *settings, const char *value,
-			      char why[SETTINGS_WHY_SIZE])
-{
-	const char *text;
-	int r = conf_parse_recompress_cpu(value, &settings->cold.cpu, &text);
-
-	return r < 0 ? refuse(why, text, r) : 0;
-}
-
-static int set_writeback_at(struct device_settings *settings, const char *value,
-			    char why[SETTINGS_WHY_SIZE])
-{
-	const char *text;
-	int r = conf_parse_writeback_at(value, &settings->writeback.at, &text);
-
-	return r < 0 ? refuse(why, text, r) : 0;
-}
-
-static int set_writeback_age(struct device_settings *settings, const char *value,
-			     char why[SETTINGS_WHY_SIZE])
-{
-	const char *text;
-	int r = conf_parse_recompress_age(value, &settings->writeback.age, &text);
-
-	return r < 0 ? refuse(why, text, r) : 0;
-}
-
-static int set_writeback_limit(struct device_settings *settings, const char *value,
-			       char why[SETTINGS_WHY_SIZE])
-{
-	const char *text;
-	int r = conf_parse_size(value, &settings->writeback.limit, &text);
-
-	return r < 0 ? refuse(why, text, r) : 0;
-}
-
-static int set_mem_limit(struct device_settings *settings, const char *value,
-			 char why[SETTINGS_WHY_SIZE])
-{
-	const char *text;
-	int r = conf_parse_size(value, &settings->mem_limit, &text);
-
-	return r < 0 ? refuse(why, text, r) : 0;
+	if (strcmp(key, "filter") == 0)
+		return set_filter(settings, value, ret_why);
+	if (strcmp(key, "compact") == 0)
+		return set_compact(settings, value, ret_why);
+	if (strcmp(key, "recompress-age") == 0)
+		return conf_parse_recompress_age(value, &settings->cold.age, ret_why);
+	if (strcmp(key, "recompress-cpu") == 0)
+		return conf_parse_recompress_cpu(value, &settings->cold.cpu, ret_why);
+	if (strcmp(key, "writeback-at") == 0)
+		return conf_parse_writeback_at(value, &writeback->at, ret_why);
+	if (strcmp(key, "writeback-age") == 0)
+		return conf_parse_recompress_age(value, &writeback->age, ret_why);
+	if (strcmp(key, "writeback-limit") == 0)
+		return conf_parse_size(value, &writeback->limit, ret_why);
+	if (strcmp(key, "mem-limit") == 0)
+		return conf_parse_size(value, &settings->mem_limit, ret_why);
+	return -ENOENT;
 }
 
 int settings_set(struct device_settings *settings, const char *key, const char *value,
 		 char why[SETTINGS_WHY_SIZE])
 {
-	static const struct {
-		const char *key;
-		int (*set)(struct device_settings *settings, const char *value, char *why);
-	} setters[] = {
-		{"algorithm", set_algorithm},
-		{"filter", set_filter},
-		{"compact", set_compact},
-		{"recompress-age", set_recompress_age},
-		{"recompress-cpu", set_recompress_cpu},
-		{"writeback-at", set_writeback_at},
-		{"writeback-age", set_writeback_age},
-		{"writeback-limit", set_writeback_limit},
-		{"mem-limit", set_mem_limit},
-	};
+	const char *text = "";
+	int r;
 
-	for (size_t i = 0; i < ARRAY_SIZE(setters); i++)
-		if (strcmp(key, setters[i].key) == 0)
-			return setters[i].set(settings, value, why);
-	return -ENOENT;
+	if (strcmp(key, "algorithm") == 0)
+		return set_algorithm(settings, value, why);
+	r = set_one(settings, key, value, &text);
+	if (r < 0)
+		snprintf(why, SETTINGS_WHY_SIZE, "%s", text);
+	return r;
 }
 
 static size_t print_method(const struct codec_method *method, char *text, size_t size)

@@ -16,6 +16,15 @@
 static struct table table;
 static char path[256], why[BACKING_WHY];
 
+/* By way of the linker: who waits for a file to come free looks as often as ever, and the time passes at once. */
+void __real_os_wait(const uint32_t *word, uint32_t value, int milliseconds);
+void __wrap_os_wait(const uint32_t *word, uint32_t value, int milliseconds);
+
+void __wrap_os_wait(const uint32_t *word, uint32_t value, int milliseconds)
+{
+	__real_os_wait(word, value, milliseconds > 0 ? 0 : milliseconds);
+}
+
 static int setup(void **state)
 {
 	table_init(&table, 64);

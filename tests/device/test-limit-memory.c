@@ -152,6 +152,9 @@ static void test_freed_pages(void **state)
 
 	for (uint64_t number = 0; number < writer.number; number += 2)
 		assert_int_equal(device_trim(device, number * PAGE, PAGE), 0);
+	/* What had a page of its own, as a fallback, has left it. */
+	while (put(device, writer.number, PAGE) == 0)
+		writer.number++;
 	assert_int_equal(stats_of(device).reserve, 0);
 	writer_begin(&writer, PAGE);
 	assert_int_equal(device_compact(device), 0);

@@ -267,10 +267,11 @@ static void test_auto_compact(void **state)
 	settings.auto_compact = true;
 	assert_int_equal(device_set(device, &settings), 0);
 	alarm(TIME_TO_HANG);
-	while (stats_of(device).pool > stats_of(device).payload * 3 / 2)
+	/* They are counted when they have been moved. */
+	while (stats_of(device).pool > stats_of(device).payload * 3 / 2 ||
+	       stats_of(device).objects_compacted == 0)
 		usleep(1000);
 	alarm(0);
-	assert_true(stats_of(device).objects_compacted > 0);
 	device_stop(device);
 	device_end(device);
 }
