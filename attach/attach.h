@@ -7,7 +7,7 @@
  * may ask, and a new one finds what another has left. All functions may block and allocate; none
  * of them keeps state, so that threads may call them at once.
  *
- * The calls that read only take ROOT, a directory that stands for "/" (NULL: the real one).
+ * The calls that ask nobody but these files take ROOT, a directory that stands for "/" (NULL: the real one).
  */
 #ifndef ZCRAM_ATTACH_H
 #define ZCRAM_ATTACH_H
@@ -74,6 +74,17 @@ int attach_reconnect(int index, const char *identifier, int socket, char **ret_w
  * were none. Errors and *ret_why as above.
  */
 int attach_disconnect(int index, char **ret_why);
+
+/*
+ * Have the kernel make no request to /dev/nbdN of more than KIB KiB, and have no more than WRITES writes (trims
+ * among them) under way on a connection at a time, so that reads find a tag, and room at the server, beside
+ * them: by the scheduler mq-deadline, which has no such bound for reads. What is as it should be is not
+ * touched. Waits, where that takes setting more than the number of writes, until all requests under way
+ * are answered; USED: the device is in use, and that is not done. It stays when the device is detached.
+ * A negative errno and *ret_why: reads may have to wait for writes that wait.
+ */
+int attach_bound_writes(const char *root, int index, unsigned int kib, unsigned int writes,
+			bool used, char **ret_why);
 
 /* The device that is attached with IDENTIFIER. -ENOENT: none is. */
 int attach_find(const char *root, const char *identifier, int *ret_index);

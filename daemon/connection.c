@@ -18,7 +18,7 @@
 #include "daemon/report.h"
 #include "daemon/why.h"
 
-/* Bytes of requests under way: sixteen of the largest that the kernel makes (128 KiB). */
+/* Bytes of requests under way: 32 of the largest that the kernel is to make, 24 of them writes. */
 #define DATA ((size_t)2 << 20)
 
 /*
@@ -43,6 +43,12 @@ static int prepare(void *region, size_t size, int *ret_ring)
 {
 	return nbd_loop_prepare(region, size, ret_ring);
 }
+
+void connections_bounds(unsigned int *ret_kib, unsigned int *ret_writes)
+{
+	*ret_kib = NBD_LOOP_REQUEST >> 10;
+	*ret_writes = nbd_loop_writes(DATA);
+}
 #else
 static size_t region_size(void)
 {
@@ -52,6 +58,11 @@ static size_t region_size(void)
 static int prepare(void *region, size_t size, int *ret_ring)
 {
 	return -ENOSYS;
+}
+
+void connections_bounds(unsigned int *ret_kib, unsigned int *ret_writes)
+{
+	*ret_kib = *ret_writes = 0; /* there are none */
 }
 #endif
 

@@ -43,6 +43,12 @@ int connections_probe(char **why);
 /* Is it an error of these two that says that there are none here, whoever asks again? */
 bool connections_are_refused(int r);
 
+/*
+ * What the kernel may have under way on each, for a read to find room beside writes that are held (nbd/loop.h): KiB
+ * of a request, and writes.
+ */
+void connections_bounds(unsigned int *ret_kib, unsigned int *ret_writes);
+
 /* Take those of the living server of PIDFD. A negative errno, and *why. */
 int connections_adopt(struct connections *connections, int pidfd,
 		      const struct connection_numbers *numbers, unsigned int count, char **why);

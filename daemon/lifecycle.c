@@ -13,6 +13,7 @@
 #include "daemon/fs.h"
 #include "daemon/mounts.h"
 #include "daemon/pool.h"
+#include "daemon/queue.h"
 #include "daemon/release.h"
 #include "daemon/report.h"
 #include "daemon/survey.h"
@@ -323,6 +324,7 @@ static const struct step table[] = {
 	{"connections", "connections", start_connections, stop_connections},
 	{"server", "server", start_server, stop_server},
 	{"attach", "attaching", start_attach, stop_attach},
+	{"queue", "bounding writes", queue_bound, NULL},
 	{"format", "formatting", start_format, NULL},
 	{"use", "use", start_use, stop_use},
 };

@@ -183,6 +183,17 @@ static void print_use(const struct conf_device *device)
 		       *device->options ? device->options : "defaults", device->mount_point);
 }
 
+static void print_bounds(const struct zcramd *z)
+{
+	unsigned int kib, writes;
+
+	if (!z->looped)
+		return;
+	connections_bounds(&kib, &writes);
+	printf("have requests of %u KiB at most, and %u writes under way on a connection\n", kib,
+	       writes);
+}
+
 /* As it would come out, which for root may be otherwise than for us. */
 static void choose_server(struct zcramd *z)
 {
@@ -234,6 +245,7 @@ int zcramd_print_plan(struct zcramd *z)
 	else
 		printf("the first free /dev/nbdN");
 	printf(" by %u connections as %s\n", zcramd_connections(z), z->identifier);
+	print_bounds(z);
 	print_use(z->device);
 	return 0;
 }

@@ -25,6 +25,13 @@ size_t nbd_loop_region_size(size_t data)
 	return sizeof(struct region) + align_up(data, REGION_PAGE);
 }
 
+unsigned int nbd_loop_writes(size_t data)
+{
+	uint64_t pages = min_u64(div_round_up(data, REGION_PAGE), REGION_PAGES_MAX);
+
+	return region_own_pages((uint32_t)pages) / REGION_RUN;
+}
+
 int nbd_loop_prepare(void *region, size_t size, int *ret_ring)
 {
 	struct io_uring_params params;

@@ -74,6 +74,19 @@ struct nbd_loop_options {
 size_t nbd_loop_region_size(size_t data);
 
 /*
+ * What a request should not have more bytes than: larger ones would leave room for fewer writes, which is slower
+ * where they are short, and swap makes them of 32 KiB on the average.
+ */
+#define NBD_LOOP_REQUEST (64u << 10)
+
+/*
+ * How many writes, of NBD_LOOP_REQUEST bytes at most, always find room in such a region: a device may hold
+ * writes for long, and a client that has no more of them under way at a time is read on meanwhile, so that
+ * a read waits for none of them. 0: the region is too small for that.
+ */
+unsigned int nbd_loop_writes(size_t data);
+
+/*
  * For the keeper: make a new region of SIZE bytes at REGION, for a connection that nothing has been
  * read from, and its ring, close-on-exec. A ring cannot be sent over a socket (the kernel refuses
  * it since 6.7, 6.6.7 and 6.1.68): it is inherited, or taken by pidfd_getfd(2).

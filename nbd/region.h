@@ -37,6 +37,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "nbd/loop.h"
 #include "nbd/proto.h"
 
 struct io_uring_params;
@@ -97,6 +98,20 @@ struct region {
 };
 
 static_assert(sizeof(struct region) % REGION_PAGE == 0, "data is page aligned");
+
+/* A run of pages: as many as a request should have at most. */
+#define REGION_RUN (NBD_LOOP_REQUEST / REGION_PAGE)
+
+/*
+ * Of PAGES pages, the first so many are the writes' own, in whole runs: three quarters. What is left is for
+ * the replies of reads, of which each takes its pages for a short time only. A small region is not divided.
+ */
+static inline uint32_t region_own_pages(uint32_t pages)
+{
+	return pages / 4 * 3 / 64 * 64;
+}
+
+static_assert(64 % REGION_RUN == 0, "whole runs, and whole words of a bitmap");
 
 /* Pages that LENGTH bytes of data take. */
 static inline uint32_t region_pages(uint32_t length)

@@ -92,8 +92,41 @@ void request_refuse(struct region_entry *entry, int r)
 	finish(entry, r);
 }
 
+/* COUNT free pages in a row, at FIRST or behind, which is a multiple of 64; or -1. */
+static int find_pages(const struct nbd_loop *loop, uint32_t first, uint32_t count)
+{
+	unsigned int end = (unsigned int)align_up(loop->region->pages, 64);
+	int page = bitmap_find_run(loop->free_pages + first / 64, end - first, count);
+
+	return page < 0 ? -1 : page + (int)first;
+}
+
+/*
+ * Free pages for a write: at the front of a run that is free as a whole, however few it needs. So there is
+ * always one for as many writes as there are runs, in whatever order they come and go.
+ */
+static int find_run(const struct nbd_loop *loop, uint32_t own)
+{
+	for (uint32_t at = 0; at < own; at += REGION_RUN)
+		if (bitmap_count_range(loop->free_pages, at, REGION_RUN) == REGION_RUN)
+			return (int)at;
+	return -1;
+}
+
+/* A read has those of writes only when there are no others, and gives them back soon. */
+static int find_room(const struct nbd_loop *loop, bool write, uint32_t count)
+{
+	uint32_t own = region_own_pages(loop->region->pages);
+	int page;
+
+	if (write && own > 0 && count <= REGION_RUN)
+		return find_run(loop, own);
+	page = find_pages(loop, own, count);
+	return page < 0 ? find_pages(loop, 0, count) : page;
+}
+
 /* Room for an entry and its data: false when there is none. */
-static bool get_room(struct nbd_loop *loop, uint32_t pages, unsigned int *ret_index,
+static bool get_room(struct nbd_loop *loop, bool write, uint32_t pages, unsigned int *ret_index,
 		     uint32_t *ret_page)
 {
 	int index = bitmap_find_run(loop->free_entries, REGION_ENTRIES, 1), page = 0;
@@ -102,8 +135,7 @@ static bool get_room(struct nbd_loop *loop, uint32_t pages, unsigned int *ret_in
 		return false;
 	*ret_page = REGION_NO_PAGE;
 	if (pages > 0) {
-		page = bitmap_find_run(loop->free_pages,
-				       (unsigned int)align_up(loop->region->pages, 64), pages);
+		page = find_room(loop, write, pages);
 		if (page < 0)
 			return false;
 		*ret_page = (uint32_t)page;
@@ -163,8 +195,9 @@ static int parse_one(struct nbd_loop *loop, const struct proto_request *wire)
 
 	if (r < 0 && entry_is_write(&draft) && draft.length > REFUSED_DATA_MAX)
 		return -EPROTO;
-	if (!get_room(loop, r == 0 && entry_has_data(&draft) ? region_pages(draft.length) : 0,
-		      &index, &draft.page)) {
+	if (!get_room(loop, entry_is_write(&draft),
+		      r == 0 && entry_has_data(&draft) ? region_pages(draft.length) : 0, &index,
+		      &draft.page)) {
 		loop->stalled = true;
 		return 0;
 	}

@@ -20,7 +20,13 @@
  */
 #define INLINE_READ 4096
 
-/* Few enough for a CPU to be free for others; the client, with all it can have under way, waits 0.3 s. */
+/* Whoever alone executes requests may be with a write that is held: reads are the loop's thread's then. */
+static uint32_t inline_read(unsigned int threads)
+{
+	return threads == 1 ? UINT32_MAX : INLINE_READ;
+}
+
+/* Few enough for a CPU to be free for others; the client, with the writes it has under way, waits 50 ms. */
 #define REFUSAL_PACE_MS 2
 
 /* The device, as the loop sees it. */
@@ -127,7 +133,7 @@ enum link_opened link_open(struct link *link, struct device *device, unsigned in
 		.size = device_size(device),
 		.ops = &ops,
 		.opaque = device,
-		.inline_read = INLINE_READ,
+		.inline_read = inline_read(threads),
 		.refusal_pace_ms = REFUSAL_PACE_MS,
 		.workers = threads,
 	};

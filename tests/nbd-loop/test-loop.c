@@ -252,6 +252,100 @@ static void reads_pass_writes(void **state)
 	sem_destroy(&entered);
 }
 
+/* A connection as zcramd makes it. */
+#define WHOLE_DATA (2u << 20)
+
+static int setup_whole(void **state)
+{
+	struct served *s = malloc(sizeof(*s));
+
+	served_init(s, SIZE, WHOLE_DATA);
+	*state = s;
+	return 0;
+}
+
+/* Of so many bytes, and held. */
+static void send_write(struct served *s, uint32_t length)
+{
+	static uint8_t data[NBD_LOOP_REQUEST];
+	struct proto_request wire = served_request(PROTO_WRITE, 0, 1, 0, length);
+
+	served_send(s, &wire, sizeof(wire));
+	served_send(s, data, length);
+}
+
+static void take_write(struct served *s)
+{
+	struct proto_reply reply;
+
+	served_receive(s, &reply, sizeof(reply));
+	assert_int_equal(reply.cookie, 1);
+	assert_int_equal(reply.error, 0);
+}
+
+#define READS 16
+
+/* Of the largest ones, and more than have room beside the writes'. */
+static void check_reads(struct served *s)
+{
+	static uint8_t back[NBD_LOOP_REQUEST];
+	struct proto_request wire = served_request(PROTO_READ, 0, 2, 0, sizeof(back));
+	struct proto_reply reply;
+
+	for (int i = 0; i < READS; i++)
+		served_send(s, &wire, sizeof(wire));
+	for (int i = 0; i < READS; i++) {
+		served_receive(s, &reply, sizeof(reply));
+		assert_int_equal(reply.cookie, 2);
+		served_receive(s, back, sizeof(back));
+	}
+}
+
+/*
+ * Where a client has no more writes under way than nbd_loop_writes() allows, all may be held and reads are
+ * answered, whatever sizes the writes have, and in whatever order they come and go.
+ */
+static void held_writes_leave_room(void **state)
+{
+	unsigned int writes = nbd_loop_writes(WHOLE_DATA), under_way;
+	struct served *s = *state;
+	struct nbd_ops ops = disk_ops;
+	struct rng rng = rng_make(test_seed(0));
+
+	assert_int_equal(writes, 24);
+	sem_init(&gate, 0, 0);
+	sem_init(&entered, 0, 0);
+	ops.write = write_behind_gate;
+	s->options.ops = &ops;
+	served_start(s);
+	for (under_way = 0; under_way < writes; under_way++)
+		send_write(s, NBD_LOOP_REQUEST);
+	check_reads(s);
+	for (int i = 0; i < 100; i++) {
+		unsigned int n = (unsigned int)rng_below(&rng, writes) + 1;
+
+		while (n-- > 0) {
+			sem_post(&gate);
+			take_write(s);
+			under_way--;
+			if (rng_below(&rng, 2) == 0)
+				check_reads(s);
+		}
+		while (under_way < writes) {
+			send_write(s, (uint32_t)rng_below(&rng, NBD_LOOP_REQUEST) + 1);
+			under_way++;
+		}
+		check_reads(s);
+	}
+	for (; under_way > 0; under_way--) {
+		sem_post(&gate);
+		take_write(s);
+	}
+	part(s);
+	sem_destroy(&gate);
+	sem_destroy(&entered);
+}
+
 static int read_behind_gate(void *opaque, void *buf, uint64_t offset, uint32_t count)
 {
 	if (offset == 0)
@@ -436,6 +530,7 @@ int main(void)
 		TEST(no_room),
 		TEST(all_inline),
 		TEST(reads_pass_writes),
+		cmocka_unit_test_setup_teardown(held_writes_leave_room, setup_whole, teardown),
 		TEST(slow_read),
 		TEST(refusals_wait),
 		TEST(stopped_at_once),
