@@ -3,7 +3,8 @@
 # Description: 64 MiB for what is swapped, a disk behind it, and a load that does not fit: it gets through with
 # zcramd as it is configured, and no byte is wrong. With the kernel's zram it does not.
 # zcramd-writeback.sh [MIB [WITH...]]: 448, or 1280 for five times the machine's memory; zcramd; zram-by-hand, where
-# what is idle is written by a loop; zram, with the same limit and no disk, which cannot get through.
+# a loop writes back, which with 1280 refuses writes for ever; zram, with the same limit and no disk, which cannot
+# get through.
 # Memory: 256
 # Kernels: 6.12
 # The kernel may say: Write-error on swap-device \(25[0-9]:|I/O error, dev zram0|blocked for more than
@@ -18,21 +19,26 @@ mib=${1:-448} disk=/dev/vde zram=/sys/block/zram0
 shift || true
 [ $# -gt 0 ] || set -- zcramd zram
 
-# Pages of which all together shrink to a third, checked to the last byte.
+# Pages of which all together shrink to a third, checked to the last byte: swap_load [COMMAND...], which runs it
 swap_load() {
 	echo 900 >/proc/self/oom_score_adj
-	exec swapload "$mib" 4 1 5 26
+	exec "$@" swapload "$mib" 4 1 5 26
 }
 
-# Its status is $status: load NAME
+# Its status is $status, 137 when it has not come to its end in time: load NAME
 load() {
 	local since
 
 	since=$(cut -d' ' -f1 /proc/uptime)
 	status=0
-	(swap_load) || status=$?
+	(swap_load timeout --signal=KILL 1800) || status=$?
 	figure "${1}_seconds" "$(awk -v since="$since" '{ print $1 - since }' /proc/uptime)"
 	figure "${1}_status" "$status"
+}
+
+# For so many seconds. By the shell alone: to start a program takes memory.
+pause() {
+	read -r -t "$1" <>"$dir/never" || true
 }
 
 # Sectors of the disk that were written, in bytes.
@@ -73,15 +79,19 @@ end_zram() {
 	echo 1 >$zram/reset
 }
 
+# As zcram does: incompressible pages first, and then, if that was not enough, what was not touched for a moment.
+# It writes a page at a time, and a load that is faster is refused.
 with_zram_by_hand() {
-	local from
+	local from mm
 
 	from=$(written)
 	set_zram $disk
 	while :; do
 		echo all >$zram/idle
-		echo idle >$zram/writeback || true
-		sleep 0.2
+		pause 0.2
+		echo huge >$zram/writeback || true
+		read -ra mm <$zram/mm_stat
+		[ "${mm[2]}" -lt $((48 << 20)) ] || echo idle >$zram/writeback || true
 	done 2>/dev/null &
 	loop=$!
 	load zram_by_hand
@@ -92,7 +102,7 @@ with_zram_by_hand() {
 }
 
 # When so many writes were refused it is plain: as long as there are free slots, the kernel may try for minutes
-# before it ends anybody. The shell alone looks: to start a program takes memory.
+# before it ends anybody.
 with_zram() {
 	local io=(0 0)
 
@@ -100,7 +110,7 @@ with_zram() {
 	(swap_load) &
 	load=$!
 	while [ -e "/proc/$load/stat" ] && [ "${io[1]}" -le 256 ]; do
-		read -r -t 0.5 <>"$dir/never" || true
+		pause 0.5
 		read -ra io <$zram/io_stat
 	done
 	figure zram_refused "${io[1]}"
