@@ -111,6 +111,10 @@ equal "the swap" "$(swapon --show=NAME,PRIO,SIZE --noheadings --raw)" "/dev/nbd$
 equal "what is behind it" "$(cat "/sys/block/nbd$index/backend")" zcram:zcram0
 fs=$(findmnt -n -o SOURCE /srv/fast) || fail "/srv/fast is not mounted: $(findmnt)"
 equal "what is behind /srv/fast" "$(cat "/sys/block/${fs#/dev/}/backend")" zcram:zcram1
+for queue in "/sys/block/nbd$index/queue" "/sys/block/${fs#/dev/}/queue"; do
+	equal "the scheduler of $queue" "$(grep -o '\[.*\]' "$queue/scheduler")" '[mq-deadline]'
+	equal "the writes of $queue" "$(cat "$queue/iosched/async_depth")" 24
+done
 equal "the mode of /run/zcram" "$(stat -c %a /run/zcram)" 700
 zcramctl
 zcramctl --noheadings --raw --output NAME | sort | xargs >/run/list
