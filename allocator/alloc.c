@@ -232,7 +232,7 @@ static int refill(struct zs_pool *pool, struct zs_class *c)
 	return r < 0 ? r : pool->allocator->grow(pool, c, ARENA_ANY);
 }
 
-/* What hinders a write although pages are spare, such as migration, is over soon. */
+/* What hinders a write although there is something for it, such as migration, is over soon. */
 #define MOMENT_MS 2
 
 #define NS_PER_MS UINT64_C(1000000)
@@ -241,7 +241,7 @@ static int refill(struct zs_pool *pool, struct zs_class *c)
  * Wait until the keeper has committed something, or something has been freed: it may be all that there will be.
  * -ENOMEM: in WAITED nanoseconds nothing was for this write.
  */
-static int await_keeper(struct zs_pool *pool, struct zs_class *c, uint64_t *waited)
+static int await_keeper(struct zs_pool *pool, size_t len, uint64_t *waited)
 {
 	struct parking *parking = &pool->arena.returned_to;
 	uint64_t start = os_now(), patience = pool->patience * NS_PER_MS, left;
@@ -251,9 +251,10 @@ static int await_keeper(struct zs_pool *pool, struct zs_class *c, uint64_t *wait
 	if (*waited >= patience)
 		return -ENOMEM;
 	left = div_round_up(patience - *waited, NS_PER_MS);
-	store_relaxed(&c->wants, true);
+	store_relaxed(&zs_class_of(pool, len)->wants, true);
 	sequence = parking_enter(parking);
-	some = load_relaxed(&pool->arena.spare) > 0;
+	/* What came free before was announced to nobody. */
+	some = load_relaxed(&pool->arena.spare) > 0 || pool->allocator->has_cell(pool, len);
 	keeper_look(pool, true);
 	parking_wait_for(parking, sequence, some ? MOMENT_MS : (int)left);
 	*waited += os_now() - start;
@@ -279,7 +280,7 @@ int zs_refill(struct zs_pool *pool, size_t len, uint64_t *waited)
 
 	add_relaxed(&pool->refills, 1);
 	if (is_keepers(pool, c))
-		return await_keeper(pool, c, waited);
+		return await_keeper(pool, len, waited);
 	r = refill(pool, c);
 	/*
 	 * At the limit, with room for a tail that would have to grow, and nothing spare for it: it is the
