@@ -10,10 +10,11 @@
 
 #include "common/util.h"
 #include "ctl/ctl.h"
+#include "ctl/size.h"
 
 #define COLUMNS_MAX 9
 
-/* In place of a statistic: what the pages with content would take, uncompressed. */
+/* In place of a statistic: what the pages with content would take, uncompressed, those in the backing store too. */
 #define DATA "data"
 
 /*
@@ -53,13 +54,18 @@ bool ctl_zram_is_file(const char *name)
 	return strcmp(name, BLOCK_STATE) == 0 || find_stat_file(name) != NULL;
 }
 
+static uint64_t stored_bytes(const struct json_object *stat)
+{
+	return ctl_stat_data(stat) + ctl_stat_counter(stat, "pages_backing") * CTL_PAGE;
+}
+
 void ctl_zram_print_stat(FILE *out, const char *name, const struct json_object *stat)
 {
 	const struct stat_file *file = find_stat_file(name);
 
 	for (size_t i = 0; file && file->columns[i]; i++) {
 		const char *column = file->columns[i];
-		uint64_t number = strcmp(column, DATA) == 0 ? ctl_stat_data(stat)
+		uint64_t number = strcmp(column, DATA) == 0 ? stored_bytes(stat)
 							    : ctl_stat_counter(stat, column);
 
 		fprintf(out, "%s%8" PRIu64, i > 0 ? " " : "", div_round_up(number, file->unit));

@@ -40,9 +40,10 @@ static void assert_text(const char *file, const char *stats, const char *expecte
 	free(text);
 }
 
-/* 1000 pages, 200 of them of one word, in 2 MiB, of which the pool takes a quarter more. */
+/* 1000 pages and 24 in the backing store, 200 of them of one word, in 2 MiB, of which the pool takes a quarter more. */
 static const char stats[] =
-	"{\"pages_same\":200,\"pages_pool\":800,\"payload\":2097152,\"pool\":2621440,"
+	"{\"pages_same\":200,\"pages_pool\":800,\"pages_backing\":24,\"payload\":2097152,\"pool\":"
+	"2621440,"
 	"\"mem_limit\":67108864,\"pool_max\":3145728,\"pages_compacted\":17,\"pages_raw\":5,"
 	"\"pages_raw_since\":123456789,\"failed_reads\":1,\"failed_writes\":2,\"invalid_io\":3,"
 	"\"notify_free\":1234567890,\"metadata\":99999,\"reads\":77}";
@@ -51,7 +52,7 @@ static void test_mm_stat(void **state)
 {
 	/* "%8llu %8llu %8llu %8lu %8ld %8llu %8lu %8llu %8llu\n" */
 	assert_text("mm_stat", stats,
-		    " 4096000  2097152  2621440 67108864  3145728      200       17        5 "
+		    " 4194304  2097152  2621440 67108864  3145728      200       17        5 "
 		    "123456789\n");
 	assert_text(
 		"mm_stat", "{}",
