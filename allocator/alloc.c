@@ -235,8 +235,6 @@ static int refill(struct zs_pool *pool, struct zs_class *c)
 /* What hinders a write although there is something for it, such as migration, is over soon. */
 #define MOMENT_MS 2
 
-#define NS_PER_MS UINT64_C(1000000)
-
 /*
  * Wait until the keeper has committed something, or something has been freed: it may be all that there will be.
  * -ENOMEM: in WAITED nanoseconds nothing was for this write.

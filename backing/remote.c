@@ -28,7 +28,6 @@
 #include "common/threads.h"
 #include "common/util.h"
 
-#define NS_PER_MS	 UINT64_C(1000000)
 #define RETRY_MIN_MS	 50
 #define RETRY_MAX_MS	 2000
 #define CONNECT_MS	 10000 /* until it is up, or tried again */

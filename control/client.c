@@ -17,7 +17,6 @@
 #include "common/util.h"
 #include "control/protocol.h"
 
-#define NS_PER_MS UINT64_C(1000000)
 #define FIRST_BUF ((size_t)4 << 10)
 
 struct control_client {

@@ -20,7 +20,6 @@
 #include "control/socket.h"
 #include "control/thread.h"
 
-#define NS_PER_MS	 UINT64_C(1000000)
 #define DEFAULT_PATIENCE 10000			      /* ms */
 #define ACCEPT_PAUSE	 (UINT64_C(1000) * NS_PER_MS) /* while there is nothing to accept with */
 

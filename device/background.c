@@ -9,8 +9,6 @@
 #include "device/recompress.h"
 #include "device/settings.h"
 
-#define NS_PER_MS UINT64_C(1000000)
-
 /* Between two steps of the hand: nobody is in a hurry. */
 #define PAUSE_MS 1
 

@@ -6,8 +6,6 @@
 #include "device/device-types.h"
 #include "device/writeback.h"
 
-#define NS_PER_MS UINT64_C(1000000)
-
 /*
  * The band: a sixteenth of the limit, which is what compaction leaves alone under load (mover.c), but no
  * more than a fast writer fills while a turn is taken.

@@ -16,8 +16,6 @@
 /* Requests that the loop's thread executes before it looks at the socket again. */
 #define INLINE_TURN 8
 
-#define NS_PER_MS   UINT64_C(1000000)
-
 /* The keeper's. */
 
 size_t nbd_loop_region_size(size_t data)

@@ -76,4 +76,20 @@ static inline uint32_t fill(struct table *t)
 	return page - 1;
 }
 
+/* Run an array of tests, of which each begins with make(), by either engine. How many failed. */
+#define RUN_BY_BOTH(tests) run_by_both(tests, ARRAY_SIZE(tests))
+
+static inline int run_by_both(struct CMUnitTest *tests, size_t count)
+{
+	static enum backing_engine engines[] = {BACKING_AUTO, BACKING_THREADS};
+	int failed = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
+		for (size_t j = 0; j < count; j++)
+			tests[j].initial_state = &engines[i];
+		failed += _cmocka_run_group_tests("tests", tests, count, NULL, NULL);
+	}
+	return failed;
+}
+
 #endif

@@ -296,25 +296,14 @@ static void test_claim(void **state)
 
 int main(void)
 {
-	static enum backing_engine engines[] = {BACKING_AUTO, BACKING_THREADS};
-	int failed = 0;
+	struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_write_and_read), cmocka_unit_test(test_overhead),
+		cmocka_unit_test(test_lengths),	       cmocka_unit_test(test_order),
+		cmocka_unit_test(test_full),	       cmocka_unit_test(test_pin),
+		cmocka_unit_test(test_bring_back),     cmocka_unit_test(test_use),
+		cmocka_unit_test(test_few_readers),    cmocka_unit_test(test_recover),
+		cmocka_unit_test(test_claim),
+	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
-		const struct CMUnitTest tests[] = {
-			cmocka_unit_test_prestate(test_write_and_read, &engines[i]),
-			cmocka_unit_test_prestate(test_overhead, &engines[i]),
-			cmocka_unit_test_prestate(test_lengths, &engines[i]),
-			cmocka_unit_test_prestate(test_order, &engines[i]),
-			cmocka_unit_test_prestate(test_full, &engines[i]),
-			cmocka_unit_test_prestate(test_pin, &engines[i]),
-			cmocka_unit_test_prestate(test_bring_back, &engines[i]),
-			cmocka_unit_test_prestate(test_use, &engines[i]),
-			cmocka_unit_test_prestate(test_few_readers, &engines[i]),
-			cmocka_unit_test_prestate(test_recover, &engines[i]),
-			cmocka_unit_test_prestate(test_claim, &engines[i]),
-		};
-
-		failed += cmocka_run_group_tests(tests, NULL, NULL);
-	}
-	return failed;
+	return RUN_BY_BOTH(tests);
 }

@@ -91,17 +91,11 @@ static void test_clean_full(void **state)
 
 int main(void)
 {
-	static enum backing_engine engines[] = {BACKING_AUTO, BACKING_THREADS};
-	int failed = 0;
+	struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_flushed_often),
+		cmocka_unit_test(test_clean),
+		cmocka_unit_test(test_clean_full),
+	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
-		const struct CMUnitTest tests[] = {
-			cmocka_unit_test_prestate(test_flushed_often, &engines[i]),
-			cmocka_unit_test_prestate(test_clean, &engines[i]),
-			cmocka_unit_test_prestate(test_clean_full, &engines[i]),
-		};
-
-		failed += cmocka_run_group_tests(tests, NULL, NULL);
-	}
-	return failed;
+	return RUN_BY_BOTH(tests);
 }

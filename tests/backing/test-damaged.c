@@ -140,17 +140,11 @@ static void test_not_that_object(void **state)
 
 int main(void)
 {
-	static enum backing_engine engines[] = {BACKING_AUTO, BACKING_THREADS};
-	int failed = 0;
+	struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_clean_damaged),
+		cmocka_unit_test(test_not_that_object),
+	};
 
-	for (size_t i = 0; i < ARRAY_SIZE(engines); i++) {
-		const struct CMUnitTest tests[] = {
-			cmocka_unit_test_prestate(test_damaged, &engines[i]),
-			cmocka_unit_test_prestate(test_clean_damaged, &engines[i]),
-			cmocka_unit_test_prestate(test_not_that_object, &engines[i]),
-		};
-
-		failed += cmocka_run_group_tests(tests, NULL, NULL);
-	}
-	return failed;
+	return RUN_BY_BOTH(tests);
 }
