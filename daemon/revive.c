@@ -139,6 +139,7 @@ static void on_serving(struct server *server, void *opaque)
 	char version[ASK_VERSION_SIZE] = "";
 
 	sd_event_source_set_enabled(z->revive.timer, SD_EVENT_OFF);
+	ballast_restore(&z->revive.ballast, server->child.pid);
 	z->revive.died = 0;
 	z->revive.times++;
 	/* It may be so busy that it does not say. */
@@ -214,6 +215,7 @@ static void begin(struct zcramd *z)
 	if (r == 0) {
 		revive_follow(z);
 		arm(z, PATIENCE);
+		ballast_offer(&z->revive.ballast);
 	}
 	if (r == 0 && anew)
 		report(LOG_WARNING,
@@ -248,14 +250,19 @@ int revive_watch(struct zcramd *z)
 	sd_event_source_set_enabled(z->revive.timer, SD_EVENT_OFF);
 	revive_follow(z);
 	r = renew_watch(z);
+	if (r == 0 && z->looped && z->device->swap)
+		r = ballast_open(&z->revive.ballast, z->loop.event);
 	if (r < 0)
 		revive_end(z);
+	else
+		ballast_restore(&z->revive.ballast, z->server->child.pid);
 	return r;
 }
 
 void revive_end(struct zcramd *z)
 {
 	z->revive.timer = sd_event_source_disable_unref(z->revive.timer);
+	ballast_close(&z->revive.ballast);
 	renew_forget(z);
 	z->server->child.on_exit = NULL;
 	z->server->on_serving = NULL;

@@ -9,7 +9,8 @@
  * - While there is none, nothing is said: the journal may be swapped out.
  * - Where the device is swap, zcramd and the server are of a real-time policy from before the fork on.
  *   The kernel lets such tasks have some of the memory that it keeps back from others; a server that is
- *   about to start takes some, and has not locked any yet. (PR_SET_IO_FLUSHER is inherited, too.)
+ *   about to start takes some, and has not locked any yet. (PR_SET_IO_FLUSHER is inherited, too.) That may
+ *   not be enough, and so zcramd has some for it (ballast.h).
  *
  * A server that ends by itself twice in a row, and not by a signal, cannot go on with its connections,
  * or they are gone: then new ones are begun, which the kernel learns of; requests that were under way
@@ -25,6 +26,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "daemon/ballast.h"
 #include "daemon/child.h"
 #include "daemon/deaths.h"
 #include "daemon/output.h"
@@ -33,13 +35,14 @@ struct zcramd;
 
 struct revive {
 	struct deaths deaths;
-	bool failing;	    /* it has died too often: the device is to be taken out of use */
-	uint64_t left;	    /* then: bytes in swap, when that was last looked at */
-	unsigned int times; /* that it was brought back */
-	unsigned int row;   /* ends by itself, in a row */
-	unsigned int width; /* connections, when they were complete */
-	uint64_t died;	    /* loop_now(), when the last that served ended; 0: one serves */
-	pid_t pid;	    /* which one */
+	struct ballast ballast; /* of swap */
+	bool failing;		/* it has died too often: the device is to be taken out of use */
+	uint64_t left;		/* then: bytes in swap, when that was last looked at */
+	unsigned int times;	/* that it was brought back */
+	unsigned int row;	/* ends by itself, in a row */
+	unsigned int width;	/* connections, when they were complete */
+	uint64_t died;		/* loop_now(), when the last that served ended; 0: one serves */
+	pid_t pid;		/* which one */
 	char how[CHILD_TEXT_SIZE];
 	char said[OUTPUT_LINE_SIZE]; /* the last that it wrote */
 	sd_event_source *timer; /* until the next try, or for a try's patience; NULL: not watched */
