@@ -49,9 +49,10 @@
  *
  * Neither is held while anything blocks, but the engine lock of io_uring for the call that submits.
  *
- * Memory: all of it is had and touched by backing_open(), and does not move. Reading allocates
- * nothing, but what the kernel needs for the request, and of an export what libnbd and the socket
- * do.
+ * Memory: what reading takes, and to write a segment at a time, is had and touched by backing_open(), and
+ * does not move. The writer takes more, for more at a time, when the kernel has some at hand, and for cleaning. Reading
+ * allocates nothing, but what the kernel needs for the request, and of an export what libnbd and the
+ * socket do.
  *
  * Returns are 0 or a negative errno; nothing here logs.
  */
@@ -169,7 +170,7 @@ int backing_claim(struct backing *backing, const struct backing_object *object);
 /*
  * Take an object from the pool: copies the payload, LEN bytes. `written` will be called for it,
  * with the cookie, by a later call; RET_LOCATION (unless NULL): where it will be. Blocks while as
- * many segments as may be are being written. Does not allocate.
+ * many segments as may be are being written. Takes memory for another when the kernel has some at hand.
  *
  * -EINVAL: LEN, ENCODING; -ENOSPC: the store is full, and backing_clean() may make room; -EIO: it
  * has failed; -ENOTCONN: the export is gone; -EALREADY: one of this owner's, or of another with the
@@ -205,7 +206,7 @@ bool backing_has_room(struct backing *backing);
 
 /*
  * Append the live objects of the segment again for which that wins most, if any is worth it. What it frees is free
- * when they have been written. Blocks. -EAGAIN: none is worth it; or as backing_append(); -EIO
+ * when they have been written. Blocks, allocates. -EAGAIN: none is worth it; -ENOMEM; or as backing_append(); -EIO
  * also: the segment, or an object in it, could not be read, and stays where it is. No segment is
  * tried again before it was free, or backing_retry().
  */

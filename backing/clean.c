@@ -95,6 +95,8 @@ int backing_clean(struct backing *b)
 	uint32_t segment;
 	int r = backing_writable(b);
 
+	if (r == 0)
+		r = memory_for_cleaning(b);
 	if (r < 0)
 		return r;
 	if (!segment_pick(b, &segment)) {

@@ -25,7 +25,7 @@ struct engine_io {
 	enum engine_op op;
 	uint32_t
 		len; /* bytes; like OFFSET and BUF a multiple of the engine's block; 0 of a flush */
-	void *buf;   /* in the memory that the engine was opened with */
+	void *buf;
 	uint64_t offset;
 	/*
 	 * All LEN bytes have been moved (error 0), or not: a negative errno. Called once, on any
@@ -68,7 +68,7 @@ struct engine_options {
 	unsigned int patience; /* ms */
 	unsigned int requests; /* under way at a time at most */
 	enum backing_engine engine;
-	void *memory; /* page aligned: all buffers are in it */
+	void *memory; /* page aligned: most buffers that are read into are in it */
 	size_t memory_size;
 	void (*begin_thread)(void *opaque);
 	void *opaque;

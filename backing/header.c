@@ -47,7 +47,7 @@ static int check_foreign(struct backing *b, const char *name, char *why)
 	const struct header *h = b->header;
 
 	if (!is_ours(h))
-		return probe_foreign(b->engine, b->cleaning.buf, b->segment_size, why);
+		return probe_foreign(b->engine, b->batches[0].buf, b->segment_size, why);
 	if (b->engine->remote && strncmp(h->name, name, sizeof(h->name)) != 0)
 		return engine_why(why, -EBUSY, "it belongs to \"%.*s\"", (int)sizeof(h->name),
 				  h->name);

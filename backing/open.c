@@ -31,45 +31,6 @@ static int check(struct backing_options *o, char *why)
 	return 0;
 }
 
-/* All buffers in one range, which is registered as a whole. */
-static int have_memory(struct backing *b)
-{
-	const struct backing_options *o = &b->options;
-	uint8_t *at;
-	int r;
-
-	b->memory_size = (o->depth + 1) * (size_t)b->segment_size + o->readers * READ_SIZE +
-			 ENGINE_BLOCK_MAX;
-	r = os_reserve(b->memory_size, &b->memory);
-	if (r == 0)
-		r = os_commit(b->memory, b->memory_size);
-	if (r < 0)
-		return r;
-	at = b->memory;
-	for (unsigned int i = 0; i < o->depth; i++, at += b->segment_size) {
-		struct batch *batch = &b->batches[i];
-
-		batch->backing = b;
-		batch->buf = at;
-		batch->entries = calloc(b->batch_objects_max, sizeof(*batch->entries));
-		if (!batch->entries)
-			return -ENOMEM;
-		r = os_prefault(batch->entries, b->batch_objects_max * sizeof(*batch->entries));
-		if (r < 0)
-			return r;
-	}
-	b->cleaning.backing = b;
-	b->cleaning.buf = at;
-	at += b->segment_size;
-	for (unsigned int i = 0; i < o->readers; i++, at += READ_SIZE) {
-		b->readers[i].io.buf = at;
-		b->readers[i].next = b->idle_readers;
-		b->idle_readers = &b->readers[i];
-	}
-	b->header = (struct header *)(void *)at;
-	return 0;
-}
-
 static struct backing *allocate(const struct backing_options *options)
 {
 	struct backing *b = aligned_alloc(CACHE_LINE, align_up(sizeof(*b), CACHE_LINE));
@@ -78,6 +39,7 @@ static struct backing *allocate(const struct backing_options *options)
 		return NULL;
 	memset(b, 0, sizeof(*b));
 	pthread_mutex_init(&b->lock, NULL);
+	headroom_init(&b->headroom);
 	b->options = *options;
 	b->segment_size = options->segment_size;
 	b->batch_objects_max = b->segment_size / RECORD_MEAN_MIN;
@@ -85,7 +47,7 @@ static struct backing *allocate(const struct backing_options *options)
 	b->readers = aligned_alloc(CACHE_LINE, options->readers * sizeof(*b->readers));
 	if (b->readers)
 		memset(b->readers, 0, options->readers * sizeof(*b->readers));
-	if (!b->batches || !b->readers || have_memory(b) < 0) {
+	if (!b->batches || !b->readers || memory_open(b) < 0) {
 		backing_close(b);
 		return NULL;
 	}
@@ -272,13 +234,12 @@ void backing_close(struct backing *b)
 		return;
 	end_writer(b);
 	engine_close(b->engine);
-	for (unsigned int i = 0; b->batches && i < b->options.depth; i++)
-		free(b->batches[i].entries);
+	memory_close(b);
 	free(b->batches);
 	free(b->readers);
 	free(b->segments);
 	free(b->free_map);
-	os_unreserve(b->memory, b->memory_size);
+	headroom_destroy(&b->headroom);
 	pthread_mutex_destroy(&b->lock);
 	free(b);
 }

@@ -18,6 +18,7 @@
 #include "backing/backing.h"
 #include "backing/engine.h"
 #include "backing/record.h"
+#include "common/headroom.h"
 #include "common/parking.h"
 #include "common/util.h"
 
@@ -98,22 +99,22 @@ struct batch {
 	struct engine_io io;
 	struct backing *backing;
 	enum batch_state state;
-	struct outlet *outlet; /* that it fills, or has */
-	uint32_t segment;      /* number */
-	uint32_t start;	       /* where in it; a multiple of WRITE_UNIT */
-	uint32_t used;	       /* bytes of this batch */
-	uint32_t count;	       /* objects */
-	uint8_t *buf;	       /* segment_size bytes */
-	struct batch_entry *entries;
-	int error;     /* set before done */
-	uint32_t done; /* atomic: the engine has finished */
+	struct outlet *outlet;	     /* that it fills, or has */
+	uint32_t segment;	     /* number */
+	uint32_t start;		     /* where in it; a multiple of WRITE_UNIT */
+	uint32_t used;		     /* bytes of this batch */
+	uint32_t count;		     /* objects */
+	uint8_t *buf;		     /* segment_size bytes; NULL: there is no memory for it yet */
+	struct batch_entry *entries; /* behind that, batch_objects_max */
+	int error;		     /* set before done */
+	uint32_t done;		     /* atomic: the engine has finished */
 };
 
 /* A segment that is read to be cleaned. The writer's, but for `done` and `error`. */
 struct cleaning {
 	struct engine_io io;
 	struct backing *backing;
-	uint8_t *buf;	 /* segment_size bytes */
+	uint8_t *buf;	 /* segment_size bytes, or NULL */
 	bool is_reading; /* or was, and nobody has waited for it */
 	int error;	 /* set before done */
 	uint32_t done;	 /* atomic: the engine has finished */
@@ -151,7 +152,7 @@ struct backing {
 	struct engine *engine;
 	uint64_t key; /* of the checksums */
 	uint32_t segment_size, nr_segments, batch_objects_max;
-	void *memory; /* all buffers: batches, cleaning, readers */
+	uint8_t *memory; /* the readers' buffers */
 	size_t memory_size;
 	struct header *header; /* in that memory */
 	struct reader *readers;
@@ -167,6 +168,7 @@ struct backing {
 	struct reader *idle_readers;
 
 	/* the writer's */
+	struct headroom headroom;
 	struct outlet outlets[OUTLETS];
 	struct cleaning cleaning;
 	const uint32_t *stop;  /* what ends its waits; NULL: nothing */
@@ -185,6 +187,19 @@ static inline uint32_t segment_of(const struct backing *b, backing_location loca
 {
 	return (uint32_t)(location_offset(location) / b->segment_size);
 }
+
+/* memory.c */
+
+/* Have the readers' buffers and the first batch's. -ENOMEM. Blocks. */
+int memory_open(struct backing *backing);
+void memory_close(struct backing *backing);
+
+/* Has the kernel memory for another batch? */
+bool memory_is_at_hand(struct backing *backing);
+
+/* Have memory for it, if there is none yet. -ENOMEM. Blocks while the kernel looks for some. */
+int memory_for_batch(struct backing *backing, struct batch *batch);
+int memory_for_cleaning(struct backing *backing);
 
 /* header.c */
 

@@ -223,11 +223,18 @@ void backing_wake(struct backing *b)
 	parking_notify(&b->writer_parking, true);
 }
 
-static struct batch *find_idle(const struct backing *b)
+/* One that there is memory for, or could be; those that have some are the first. */
+static struct batch *find_idle(struct backing *b)
 {
-	for (unsigned int i = 0; i < b->options.depth; i++)
-		if (b->batches[i].state == BATCH_IDLE)
-			return &b->batches[i];
+	for (unsigned int i = 0; i < b->options.depth; i++) {
+		struct batch *batch = &b->batches[i];
+
+		if (batch->state != BATCH_IDLE)
+			continue;
+		if (batch->buf || (memory_is_at_hand(b) && memory_for_batch(b, batch) == 0))
+			return batch;
+		break;
+	}
 	return NULL;
 }
 
