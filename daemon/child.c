@@ -19,12 +19,31 @@
 /* Of the server's main thread and of each of its others: what a request goes through is 32 KiB. */
 #define SERVER_STACK ((rlim_t)512 << 10)
 
+/* What the pipe says by now: nothing yet, why there is no program, or, by being closed, that it is executed. */
+static void read_failure(struct child *child)
+{
+	int error;
+	ssize_t len = read(sd_event_source_get_io_fd(child->failure), &error, sizeof(error));
+
+	if (len < 0)
+		return;
+	if (len == sizeof(error))
+		child->error = -error;
+	child->executed = true;
+	child->failure = sd_event_source_disable_unref(child->failure);
+}
+
 static void note_exit(struct child *child, int code, int status)
 {
 	child->running = false;
 	child->code = code;
 	child->status = status;
 	child->source = sd_event_source_disable_unref(child->source);
+	/* Its own event may come later. */
+	if (child->failure != NULL)
+		read_failure(child);
+	child->failure = sd_event_source_disable_unref(child->failure);
+	child->executed = true;
 	if (child->on_exit != NULL)
 		child->on_exit(child, child->opaque);
 }
@@ -115,43 +134,57 @@ __attribute__((noreturn)) static void be_child(const struct child_job *job, int 
 	_exit(127);
 }
 
-/* Wait for the child to execute its program; the errno when it cannot. */
-static int read_failure(int pipe)
+static int on_failure(sd_event_source *source, int fd, uint32_t events, void *opaque)
 {
-	int error = 0;
-	ssize_t len;
+	read_failure(opaque);
+	return 0;
+}
 
-	do
-		len = read(pipe, &error, sizeof(error));
-	while (len < 0 && errno == EINTR);
-	return len == sizeof(error) ? -error : 0;
+/* The reading end is the event's from then on. */
+static int watch_failure(struct child *child, int fd)
+{
+	int r = sd_event_add_io(child->loop->event, &child->failure, fd, EPOLLIN, on_failure,
+				child);
+
+	if (r < 0)
+		close(fd);
+	else
+		sd_event_source_set_io_fd_own(child->failure, true);
+	return r;
+}
+
+/* The events that come from a child that is there. A negative errno: it no longer is. */
+static int watch(struct child *child)
+{
+	int r = sd_event_add_child(child->loop->event, &child->source, child->pid, WEXITED,
+				   on_exit_event, child);
+
+	if (r < 0) {
+		kill(child->pid, SIGKILL);
+		waitpid(child->pid, NULL, 0);
+	}
+	return r;
 }
 
 int child_start(struct child *child, struct loop *loop, const struct child_job *job)
 {
-	int pipe[2], r = 0;
+	int pipe[2], r;
 
 	*child = (struct child){.loop = loop, .pidfd = -1};
-	if (pipe2(pipe, O_CLOEXEC) < 0)
+	if (pipe2(pipe, O_CLOEXEC | O_NONBLOCK) < 0)
 		return -errno;
-	child->pid = fork();
-	if (child->pid < 0)
-		r = -errno;
-	else if (child->pid == 0)
+	r = watch_failure(child, pipe[0]);
+	if (r == 0) {
+		child->pid = fork();
+		r = child->pid < 0 ? -errno : 0;
+	}
+	if (r == 0 && child->pid == 0)
 		be_child(job, pipe[1]);
 	close(pipe[1]);
-	/* What runs here has no exec that would close its end. */
-	if (r == 0 && job->argv != NULL)
-		r = read_failure(pipe[0]);
-	close(pipe[0]);
 	if (r == 0)
-		r = sd_event_add_child(loop->event, &child->source, child->pid, WEXITED,
-				       on_exit_event, child);
+		r = watch(child);
 	if (r < 0) {
-		if (child->pid > 0) {
-			kill(child->pid, SIGKILL);
-			waitpid(child->pid, NULL, 0);
-		}
+		child->failure = sd_event_source_disable_unref(child->failure);
 		return r;
 	}
 	child->running = true;
@@ -220,6 +253,7 @@ int child_run(struct loop *loop, const char *const argv[], bool cancelable, char
 	char text[CHILD_TEXT_SIZE];
 	struct output output;
 	struct child child;
+	bool canceled;
 	int pipe[2], r;
 
 	if (pipe2(pipe, O_CLOEXEC) < 0)
@@ -230,17 +264,16 @@ int child_run(struct loop *loop, const char *const argv[], bool cancelable, char
 	if (r == 0)
 		r = child_start(&child, loop, &job);
 	close(pipe[1]);
-	if (r < 0) {
-		output_close(&output);
-		return say_why(why, r, "%s: cannot be run: %s", argv[0], strerror(-r));
-	}
-	if (await(&child, cancelable))
-		r = say_why(why, -ECANCELED, "%s: ended, for zcramd is to stop", argv[0]);
+	canceled = r == 0 && await(&child, cancelable);
 	output_close(&output);
-	if (r == 0 && !child_succeeded(&child)) {
-		child_describe(&child, text);
-		r = say_why(why, -EIO, "%s: %s%s%s", argv[0], text, *output.all ? ": " : "",
-			    output.all);
-	}
-	return r;
+	if (r == 0)
+		r = child.error;
+	if (r < 0)
+		return say_why(why, r, "%s: cannot be run: %s", argv[0], strerror(-r));
+	if (canceled)
+		return say_why(why, -ECANCELED, "%s: ended, for zcramd is to stop", argv[0]);
+	if (child_succeeded(&child))
+		return 0;
+	child_describe(&child, text);
+	return say_why(why, -EIO, "%s: %s%s%s", argv[0], text, *output.all ? ": " : "", output.all);
 }

@@ -15,10 +15,13 @@ struct child {
 	pid_t pid;
 	int pidfd; /* of one that was adopted; -1: it is our own */
 	bool running;
+	bool executed; /* the program is, or cannot be, or it has ended */
+	int error; /* a negative errno: why it cannot be, such as when there is none; the process ends */
 	int code, status; /* when it no longer runs: si_code and si_status of sigaction(2) */
 	void (*on_exit)(struct child *child, void *opaque); /* may be set any time; or NULL */
 	void *opaque;
 	sd_event_source *source;
+	sd_event_source *failure; /* until it is executed: the pipe that says why it cannot be */
 };
 
 /* The code of a process that is not our own: only its parent knows how it ended. */
@@ -38,8 +41,8 @@ struct child_job {
 };
 
 /*
- * Start a process. CHILD must stay where it is while it runs. A negative errno: it has not been
- * started, also when there is no such program.
+ * Start a process, and return as soon as there is one: to execute a program may take long where memory is
+ * short. CHILD must stay where it is while it runs. A negative errno: there is none.
  */
 int child_start(struct child *child, struct loop *loop, const struct child_job *job);
 

@@ -132,6 +132,15 @@ static int launch(struct zcramd *z)
 	return r;
 }
 
+/* What the server that serves has, and another is to start with. */
+static void provide(struct zcramd *z)
+{
+	if (!z->looped || !z->device->swap)
+		return;
+	ballast_restore(&z->revive.ballast, z->server->child.pid);
+	text_keep(&z->revive.text, z->server->child.pid);
+}
+
 static void on_serving(struct server *server, void *opaque)
 {
 	struct zcramd *z = opaque;
@@ -139,7 +148,7 @@ static void on_serving(struct server *server, void *opaque)
 	char version[ASK_VERSION_SIZE] = "";
 
 	sd_event_source_set_enabled(z->revive.timer, SD_EVENT_OFF);
-	ballast_restore(&z->revive.ballast, server->child.pid);
+	provide(z);
 	z->revive.died = 0;
 	z->revive.times++;
 	/* It may be so busy that it does not say. */
@@ -182,6 +191,11 @@ static void on_end(struct child *child, void *opaque)
 	uint64_t served = server->serves ? loop_now() - server->since + 1 : 0;
 
 	server_forget(server);
+	/* No server has ended, and the connections are not to blame. */
+	if (child->error < 0) {
+		judge(z, 0);
+		return;
+	}
 	note_end(z, child, served);
 	if (!z->looped)
 		lose(z, "what it held is lost");
@@ -191,12 +205,18 @@ static void on_end(struct child *child, void *opaque)
 		judge(z, served);
 }
 
-void revive_follow(struct zcramd *z)
+static void look_after(struct zcramd *z)
 {
 	z->server->child.on_exit = on_end;
 	z->server->child.opaque = z;
 	z->server->on_serving = on_serving;
 	z->server->opaque = z;
+}
+
+void revive_follow(struct zcramd *z)
+{
+	look_after(z);
+	provide(z);
 }
 
 /* One try. */
@@ -213,7 +233,7 @@ static void begin(struct zcramd *z)
 	if (r == 0)
 		r = launch(z);
 	if (r == 0) {
-		revive_follow(z);
+		look_after(z);
 		arm(z, PATIENCE);
 		ballast_offer(&z->revive.ballast);
 	}
@@ -248,14 +268,14 @@ int revive_watch(struct zcramd *z)
 	if (r < 0)
 		return r;
 	sd_event_source_set_enabled(z->revive.timer, SD_EVENT_OFF);
-	revive_follow(z);
+	look_after(z);
 	r = renew_watch(z);
 	if (r == 0 && z->looped && z->device->swap)
 		r = ballast_open(&z->revive.ballast, z->loop.event);
 	if (r < 0)
 		revive_end(z);
 	else
-		ballast_restore(&z->revive.ballast, z->server->child.pid);
+		provide(z);
 	return r;
 }
 
@@ -263,6 +283,7 @@ void revive_end(struct zcramd *z)
 {
 	z->revive.timer = sd_event_source_disable_unref(z->revive.timer);
 	ballast_close(&z->revive.ballast);
+	text_drop(&z->revive.text);
 	renew_forget(z);
 	z->server->child.on_exit = NULL;
 	z->server->on_serving = NULL;

@@ -10,7 +10,7 @@
  * - Where the device is swap, zcramd and the server are of a real-time policy from before the fork on.
  *   The kernel lets such tasks have some of the memory that it keeps back from others; a server that is
  *   about to start takes some, and has not locked any yet. (PR_SET_IO_FLUSHER is inherited, too.) That may
- *   not be enough, and so zcramd has some for it (ballast.h).
+ *   not be enough, and so zcramd has some for it (ballast.h), and all that it is to read (text.h).
  *
  * A server that ends by itself twice in a row, and not by a signal, cannot go on with its connections,
  * or they are gone: then new ones are begun, which the kernel learns of; requests that were under way
@@ -30,12 +30,14 @@
 #include "daemon/child.h"
 #include "daemon/deaths.h"
 #include "daemon/output.h"
+#include "daemon/text.h"
 
 struct zcramd;
 
 struct revive {
 	struct deaths deaths;
 	struct ballast ballast; /* of swap */
+	struct text text;	/* the same */
 	bool failing;		/* it has died too often: the device is to be taken out of use */
 	uint64_t left;		/* then: bytes in swap, when that was last looked at */
 	unsigned int times;	/* that it was brought back */

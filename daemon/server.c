@@ -163,7 +163,13 @@ static int say_dead(const struct server *server, const struct output *log, char 
 		       log->last);
 }
 
-static int await(struct server *server, struct loop *loop, struct output *log, char **why)
+static int say_no_program(const struct server_line *line, int error, char **why)
+{
+	return say_why(why, error, "%s: cannot be run: %s", line->argv[0], strerror(-error));
+}
+
+static int await(struct server *server, struct loop *loop, struct output *log,
+		 const struct server_line *line, char **why)
 {
 	while (!server->serves && server->child.running && loop->stops == 0)
 		loop_turn(loop, UINT64_MAX);
@@ -171,6 +177,8 @@ static int await(struct server *server, struct loop *loop, struct output *log, c
 		return say_why(why, -ECANCELED, "zcramd is to stop");
 	/* Its last words may have come after its death was known. */
 	output_drain(log);
+	if (server->child.error < 0)
+		return say_no_program(line, server->child.error, why);
 	return server->child.running ? 0 : say_dead(server, log, why);
 }
 
@@ -180,8 +188,8 @@ static int start(struct server *server, struct loop *loop, const struct rundir *
 	int r = server_launch(server, loop, dir, log, line);
 
 	if (r < 0)
-		return say_why(why, r, "%s: cannot be run: %s", line->argv[0], strerror(-r));
-	r = await(server, loop, log, why);
+		return say_no_program(line, r, why);
+	r = await(server, loop, log, line, why);
 	if (r < 0)
 		return r;
 	r = ask_anything(dir);

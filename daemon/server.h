@@ -44,7 +44,8 @@ int server_open_log(struct output *log, struct loop *loop, const struct rundir *
 
 /*
  * Start one, and return at once: SERVER->serves and its on_exit say what comes of it. SERVER must stay
- * where it is until it is forgotten. Nothing is logged. A negative errno: it has not been started.
+ * where it is until it is forgotten. Nothing is logged. A negative errno: there is no process. That
+ * there is no such program is learned later: child.error.
  */
 int server_launch(struct server *server, struct loop *loop, const struct rundir *dir,
 		  struct output *log, const struct server_line *line);

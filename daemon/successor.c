@@ -42,11 +42,18 @@ static void await_exit(struct child *child, struct loop *loop, uint64_t usec)
 		loop_turn(loop, UINT64_MAX);
 }
 
+static int say_no_program(const struct succession *s, int error, char **why)
+{
+	return say_why(why, error, "%s: cannot be run: %s", s->line->argv[0], strerror(-error));
+}
+
 /* The new server's end, and the last that was said. */
 static int say_dead(struct succession *s, const char *when, char **why)
 {
 	char text[CHILD_TEXT_SIZE];
 
+	if (s->next->child.error < 0)
+		return say_no_program(s, s->next->child.error, why);
 	/* Its last words may have come after its death was known. */
 	output_drain(s->log);
 	child_describe(&s->next->child, text);
@@ -62,10 +69,20 @@ static bool is_ready(const struct succession *s)
 	return s->log->seen || !s->server->child.running;
 }
 
-static int await_ready(struct succession *s, char **why)
+/* A zcramd that came after us would not know it for what it is before: see successor_clear(). */
+static void await_program(struct succession *s, uint64_t deadline)
 {
-	uint64_t deadline = loop_now() + s->patience, now;
-	unsigned int stops = s->loop->stops;
+	const struct child *next = &s->next->child;
+	uint64_t now;
+
+	while (next->running && !next->executed && (now = loop_now()) < deadline)
+		loop_turn(s->loop, deadline - now);
+}
+
+/* STOPS: of the loop, before it was started. */
+static int await_ready(struct succession *s, uint64_t deadline, unsigned int stops, char **why)
+{
+	uint64_t now;
 
 	while (!is_ready(s) && s->next->child.running && s->loop->stops == stops &&
 	       (now = loop_now()) < deadline)
@@ -81,14 +98,18 @@ static int await_ready(struct succession *s, char **why)
 
 static int start_next(struct succession *s, char **why)
 {
-	int r = server_launch(s->next, s->loop, s->dir, s->log, s->line);
+	uint64_t deadline = loop_now() + s->patience;
+	unsigned int stops = s->loop->stops;
+	int r;
 
+	r = server_launch(s->next, s->loop, s->dir, s->log, s->line);
 	if (r < 0)
-		return say_why(why, r, "%s: cannot be run: %s", s->line->argv[0], strerror(-r));
-	STEP("succession: started");
+		return say_no_program(s, r, why);
 	s->log->awaited = READY_LINE;
 	s->log->seen = false;
-	return await_ready(s, why);
+	await_program(s, deadline);
+	STEP("succession: started");
+	return await_ready(s, deadline, stops, why);
 }
 
 /* The handover. */

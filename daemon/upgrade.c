@@ -146,7 +146,6 @@ static void succeed(struct zcramd *z, const struct succession *s)
 
 	z->server = s->next;
 	revive_follow(z);
-	ballast_restore(&z->revive.ballast, z->server->child.pid);
 	if (s->died)
 		status_died(&z->status, s->death);
 	call_version(&z->loop, z->rundir.files[RUNDIR_CONTROL], VERSION_TIMEOUT, version);

@@ -270,6 +270,26 @@ static void test_kept(void **state)
 	assert_int_equal(zcramctl("upgrade"), 0);
 }
 
+/* The program is gone for a while: that is neither a server's end nor its connections' fault. */
+static void test_no_program(void **state)
+{
+	unsigned int deaths = z.revive.deaths.count, times = z.revive.times;
+
+	unlink(server_path);
+	kill(z.server->child.pid, SIGKILL);
+	/* The server, and more tries than ends by itself that have its connections begun anew. */
+	while (z.revive.deaths.count < deaths + 4)
+		turn();
+	assert_int_equal(z.revive.row, 0);
+	install_server();
+	while (z.revive.times == times)
+		turn();
+	check_page(0, 1);
+	assert_int_equal(zcramctl("stat"), 0);
+	says("zcramd.deaths: 1\n");
+	says("zcramd.restarts: 1\n");
+}
+
 /* Change what the pool says of its layout, before the eyes of the server that is at work on it. */
 static void set_layout(uint32_t version)
 {
@@ -372,9 +392,9 @@ static void test_without_server(void **state)
 static int run_all(void)
 {
 	const struct CMUnitTest tests[] = {
-		UPGRADE(test_pool_knows),   UPGRADE(test_upgrades), UPGRADE(test_kept),
-		UPGRADE(test_both_end),	    UPGRADE(test_refused),  UPGRADE(test_without_server),
-		UPGRADE(test_other_layout),
+		UPGRADE(test_pool_knows),     UPGRADE(test_upgrades),	  UPGRADE(test_kept),
+		UPGRADE(test_no_program),     UPGRADE(test_both_end),	  UPGRADE(test_refused),
+		UPGRADE(test_without_server), UPGRADE(test_other_layout),
 	};
 
 	/* The pool is the machine's, by the name of the device. */

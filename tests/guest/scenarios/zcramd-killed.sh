@@ -18,9 +18,18 @@ kills=${1:-3} seed=${2:-1}
 shift $(($# < 2 ? $# : 2))
 [ $# -gt 0 ] || set -- swap fs writeback
 
+# KiB that zcramd has locked of the program of the server
+text_kept() {
+	awk '/^[0-9a-f]+-/ { its = /zcram-server$/ } its && $1 == "Rss:" { kib = $2 }
+		its && $1 == "VmFlags:" && / lo/ { sum += kib } END { print sum + 0 }' "/proc/$zcramd/smaps"
+}
+
 part_swap() {
 	conf '[zcram0]' 'zram-size = 1024'
 	start
+	kept=$(text_kept)
+	figure text_kept_kib "$kept"
+	[ "$kept" -gt 0 ] || fail "zcramd does not keep the server's program in memory"
 	swapload 190 2 60000 "$seed" &
 	load=$!
 	await_swapping 2000
