@@ -8,9 +8,9 @@
 #include "common/os.h"
 
 /*
- * How long a write waits for the keeper. Longer than it takes to store all that the kernel sends at a
- * time, which is what gives it memory back; short enough that, when nothing does, the kernel hears
- * that this page has to stay, and looks for something else to end the shortage by.
+ * How long a write waits for the keeper, with all its pages. Longer than it takes to store all that the
+ * kernel sends at a time, which is what gives it memory back; short enough that, when nothing does, the kernel
+ * hears that this page has to stay, and looks for something else to end the shortage by.
  */
 #define PATIENCE_MS 15000
 

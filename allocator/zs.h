@@ -214,8 +214,9 @@ bool zs_is_starving(struct zs_pool *pool);
 
 /*
  * Commit memory for the size class of LEN, or wait until there may be some. Blocks; no slot may be locked.
- * *WAITED: nanoseconds that this object has waited so, 0 at first. -ENOSPC: the limit; what can be done then,
- * is below; -ENOMEM: the kernel gave none, or, in a modest pool, had none at hand for some seconds.
+ * *WAITED: nanoseconds that this object has waited so, with those before it of the same request; 0 at first.
+ * -ENOSPC: the limit; what can be done then, is below; -ENOMEM: the kernel gave none, or, in a modest pool, had
+ * none at hand for some seconds.
  */
 int zs_refill(struct zs_pool *pool, size_t len, uint64_t *waited);
 

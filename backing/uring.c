@@ -79,17 +79,19 @@ static void queue(struct uring_engine *e, struct engine_io *io)
 	io_uring_sqe_set_data(sqe, io);
 }
 
-/* Under the lock. The kernel refuses for lack of memory, and that passes; all other reasons would be
- * mistakes of ours. */
-static void submit_queued(struct uring_engine *e, int count)
+/*
+ * Have the kernel take all that is queued. Under the lock. The kernel refuses for lack of memory, and that
+ * passes; all other reasons would be mistakes of ours. The lock is let go of meanwhile: who submits something
+ * else then need not wait for this, and submits what is queued before it.
+ */
+static void submit_queued(struct uring_engine *e)
 {
-	while (count > 0) {
-		int n = io_uring_submit(&e->ring);
-
-		if (n < 1)
-			poll(NULL, 0, 1);
-		else
-			count -= n;
+	while (io_uring_sq_ready(&e->ring) > 0) {
+		if (io_uring_submit(&e->ring) > 0)
+			continue;
+		pthread_mutex_unlock(&e->lock);
+		poll(NULL, 0, 1);
+		pthread_mutex_lock(&e->lock);
 	}
 }
 
@@ -97,22 +99,20 @@ static void put(struct uring_engine *e, struct engine_io *io)
 {
 	pthread_mutex_lock(&e->lock);
 	queue(e, io);
-	submit_queued(e, 1);
+	submit_queued(e);
 	pthread_mutex_unlock(&e->lock);
 }
 
 static void uring_submit(struct engine *engine, struct engine_io *io)
 {
 	struct uring_engine *e = (struct uring_engine *)(void *)engine;
-	int count = 0;
 
 	pthread_mutex_lock(&e->lock);
 	for (; io; io = io->next) {
 		io->moved = 0;
 		queue(e, io);
-		count++;
 	}
-	submit_queued(e, count);
+	submit_queued(e);
 	pthread_mutex_unlock(&e->lock);
 }
 

@@ -58,12 +58,15 @@ static inline void gauge_add(int64_t *counter, int64_t n)
 #define STREAM_TAKEN  1U
 #define STREAM_WANTED 2U
 
-/* What a request works with: a codec stream, and a part of the counters. One holder at a time. */
+/*
+ * What a request works with: a codec stream, and a part of the counters. One holder at a time, who has it for as
+ * long as pages take, and waits with it for nothing but a slot: reads need one too.
+ */
 struct stream {
 	uint32_t state;			   /* of the bits above; atomic; futex, of who wants it */
 	uint32_t compressed, decompressed; /* pages, since one was timed */
 	struct codec_stream *codec;
-	size_t wanted;	 /* length of the payload that there was no room for last */
+	size_t wanted;	 /* length of the payload that there was no room or memory for last */
 	uint64_t memory; /* of the codec stream; atomic */
 	struct counters counters;
 } __attribute__((aligned(CACHE_LINE)));
@@ -192,19 +195,25 @@ int page_read(struct device *device, struct stream *stream, uint64_t page, size_
 	      void *buf, struct fetch *fetch);
 
 /*
- * Write a whole page, or N bytes of it from FROM on. May block: for the slot, and for memory.
- * -ENOSPC, for which limit_hold() may help; -ENOMEM; a part also -EIO, PAGE_AWAY. The old content stands
- * whenever they fail.
+ * Write a whole page. May block: for the slot, and for memory, with the stream given back meanwhile, so that
+ * *STREAM may be another one then; *WAITED: as of zs_refill(), of all pages of a request. -ENOSPC, for which
+ * limit_hold() may help; -ENOMEM. The old content stands whenever it fails.
  */
-int page_write(struct device *device, struct stream *stream, uint64_t page, const void *buf);
+int page_write(struct device *device, struct stream **stream, uint64_t page, const void *buf,
+	       uint64_t *waited);
+
+/*
+ * Write N bytes of a page from FROM on. May block for the slot. -EAGAIN: give the stream back, have memory by
+ * zs_refill() for what was wanted, and try again; -ENOMEM, -EIO, PAGE_AWAY. The old content stands.
+ */
 int page_write_part(struct device *device, struct stream *stream, uint64_t page, size_t from,
 		    size_t n, const void *buf, struct fetch *fetch);
 
 /*
  * Have a page hold a payload that was compressed before, or be one that cannot be read. As page_write().
  */
-int page_put(struct device *device, struct stream *stream, uint64_t page, uint8_t encoding,
-	     const void *payload, size_t len);
+int page_put(struct device *device, struct stream **stream, uint64_t page, uint8_t encoding,
+	     const void *payload, size_t len, uint64_t *waited);
 int page_damage(struct device *device, struct stream *stream, uint64_t page);
 
 /* Make a page empty. May block for the slot. Returns whether there was anything. */

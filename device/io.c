@@ -19,6 +19,7 @@ struct request {
 	unsigned int pages;	 /* since the stream was taken */
 	bool writes;
 	struct limit_wait wait;
+	uint64_t waited; /* for memory: zs_refill() */
 };
 
 /* A part of a request: bytes FROM .. FROM + N - 1 of a page. */
@@ -237,6 +238,19 @@ bool device_is_away(struct device *d, uint64_t offset, uint64_t count)
 	return false;
 }
 
+/* For a part of a page, as zs_refill(); others may have the stream meanwhile. */
+static int have_memory(struct request *q)
+{
+	size_t len = q->stream->wanted;
+	int r;
+
+	stream_put(q->device, q->stream);
+	r = zs_refill(q->device->pool, len, &q->waited);
+	q->stream = stream_get(q->device);
+	q->stream->wanted = len;
+	return r;
+}
+
 /* What stands in the rest of the page may be away. */
 static int write_in_page(struct request *q, const struct part *p, const void *buf)
 {
@@ -245,9 +259,13 @@ static int write_in_page(struct request *q, const struct part *p, const void *bu
 	struct fetch one = {.to = &object};
 	int r;
 
-	while ((r = page_write_part(q->device, q->stream, p->page, p->from, p->n, buf, &one)) ==
-	       PAGE_AWAY)
-		fetch(q, &object, 1);
+	for (;;) {
+		r = page_write_part(q->device, q->stream, p->page, p->from, p->n, buf, &one);
+		if (r == PAGE_AWAY)
+			fetch(q, &object, 1);
+		else if (r != -EAGAIN || (r = have_memory(q)) < 0)
+			break;
+	}
 	fetch_end(q->device, &one);
 	return r;
 }
@@ -255,7 +273,7 @@ static int write_in_page(struct request *q, const struct part *p, const void *bu
 static int try_write(struct request *q, const struct part *p, const void *buf)
 {
 	if (p->n == DEVICE_PAGE_SIZE)
-		return page_write(q->device, q->stream, p->page, buf);
+		return page_write(q->device, &q->stream, p->page, buf, &q->waited);
 	return write_in_page(q, p, buf);
 }
 

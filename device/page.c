@@ -257,7 +257,7 @@ static void encode(struct device *d, struct stream *s, const void *page, struct 
 	clock_stop(&s->counters.compress_ns, start);
 }
 
-/* Put the content where a slot can name it. -EAGAIN: zs_refill() first; -ENOSPC. */
+/* Put the content where a slot can name it. -EAGAIN: zs_refill() first. */
 static int place(struct device *d, uint64_t page, const struct content *c, slot_word *ret_word)
 {
 	zs_ref ref;
@@ -277,6 +277,27 @@ static int place(struct device *d, uint64_t page, const struct content *c, slot_
 	return 0;
 }
 
+/*
+ * The same, when there was no memory for it. Others have the stream meanwhile, reads above all; what is in it
+ * is taken along, or it would be compressed again for each try.
+ */
+static __attribute__((noinline)) int place_patiently(struct device *d, struct stream **s,
+						     uint64_t page, const struct content *content,
+						     uint64_t *waited, slot_word *ret_word)
+{
+	uint8_t payload[DEVICE_PAGE_SIZE];
+	struct content own = *content;
+	int r;
+
+	own.payload = memcpy(payload, content->payload, content->len);
+	stream_put(d, *s);
+	do
+		r = zs_refill(d->pool, own.len, waited);
+	while (r == 0 && (r = place(d, page, &own, ret_word)) == -EAGAIN);
+	*s = stream_get(d);
+	return r;
+}
+
 /* Have memory for the slot, so that nothing is touched first with it locked. -ENOMEM. */
 static int have_slot(struct device *d, uint64_t page)
 {
@@ -294,28 +315,26 @@ static int have_slot(struct device *d, uint64_t page)
 }
 
 /* Have the page hold CONTENT instead of what it held. Its slot has memory. */
-static int replace(struct device *d, struct stream *s, uint64_t page, const struct content *content)
+static int replace(struct device *d, struct stream **s, uint64_t page,
+		   const struct content *content, uint64_t *waited)
 {
-	uint64_t waited = 0;
 	slot_word old, new;
-	int r;
+	int r = place(d, page, content, &new);
 
-	while ((r = place(d, page, content, &new)) == -EAGAIN) {
-		r = zs_refill(d->pool, content->len, &waited);
-		if (r < 0)
-			break;
-	}
+	if (unlikely(r == -EAGAIN))
+		r = place_patiently(d, s, page, content, waited, &new);
 	if (r < 0) {
-		s->wanted = content->len;
+		(*s)->wanted = content->len;
 		return r;
 	}
-	old = lock_slot(d, s, page);
+	old = lock_slot(d, *s, page);
 	STEP("write: slot locked");
-	swap(d, s, page, old, new);
+	swap(d, *s, page, old, new);
 	return 0;
 }
 
-int page_write(struct device *d, struct stream *s, uint64_t page, const void *buf)
+int page_write(struct device *d, struct stream **s, uint64_t page, const void *buf,
+	       uint64_t *waited)
 {
 	struct content content;
 	slot_word old;
@@ -328,17 +347,17 @@ int page_write(struct device *d, struct stream *s, uint64_t page, const void *bu
 	old = slot_peek(&d->slots[page]);
 	if (slot_state(old) == SLOT_POOL)
 		zs_prefetch(d->pool, slot_ref(old));
-	encode(d, s, buf, &content);
-	return replace(d, s, page, &content);
+	encode(d, *s, buf, &content);
+	return replace(d, s, page, &content, waited);
 }
 
-int page_put(struct device *d, struct stream *s, uint64_t page, uint8_t encoding,
-	     const void *payload, size_t len)
+int page_put(struct device *d, struct stream **s, uint64_t page, uint8_t encoding,
+	     const void *payload, size_t len, uint64_t *waited)
 {
 	const struct content content = {.payload = payload, .len = len, .encoding = encoding};
 	int r = have_slot(d, page);
 
-	return r < 0 ? r : replace(d, s, page, &content);
+	return r < 0 ? r : replace(d, s, page, &content, waited);
 }
 
 int page_damage(struct device *d, struct stream *s, uint64_t page)
@@ -346,20 +365,20 @@ int page_damage(struct device *d, struct stream *s, uint64_t page)
 	const struct content content = {.same = true, .word = SLOT_DAMAGED};
 	int r = have_slot(d, page);
 
-	return r < 0 ? r : replace(d, s, page, &content);
+	return r < 0 ? r : replace(d, &s, page, &content, NULL);
 }
 
-/* One try, with the slot locked throughout. -EAGAIN: *ret_len is what zs_refill() is to make room
- * for. */
-static int try_write_part(struct device *d, struct stream *s, uint64_t page, size_t from, size_t n,
-			  const void *buf, struct fetch *fetch, size_t *ret_len)
+int page_write_part(struct device *d, struct stream *s, uint64_t page, size_t from, size_t n,
+		    const void *buf, struct fetch *fetch)
 {
 	slot_word *slot = &d->slots[page];
 	char *content = codec_stream_page(s->codec);
 	struct content encoded;
 	slot_word old, new;
-	int r = 0;
+	int r = have_slot(d, page);
 
+	if (r < 0)
+		return r;
 	old = lock_slot(d, s, page);
 	STEP("part: slot locked");
 	/* What is replaced wholly need not be readable: a damaged last page that is a short one. */
@@ -371,31 +390,13 @@ static int try_write_part(struct device *d, struct stream *s, uint64_t page, siz
 		memcpy(content + from, buf, n);
 		encode(d, s, content, &encoded);
 		r = place(d, page, &encoded, &new);
-		*ret_len = encoded.len;
+		s->wanted = encoded.len;
 		STEP("part: placed");
 	}
 	if (r == 0)
 		swap(d, s, page, old, new);
 	else
 		slot_unlock(slot, slot_parking(d, page), old);
-	return r;
-}
-
-int page_write_part(struct device *d, struct stream *s, uint64_t page, size_t from, size_t n,
-		    const void *buf, struct fetch *fetch)
-{
-	uint64_t waited = 0;
-	size_t len = 0;
-	int r = have_slot(d, page);
-
-	if (r < 0)
-		return r;
-	while ((r = try_write_part(d, s, page, from, n, buf, fetch, &len)) == -EAGAIN) {
-		r = zs_refill(d->pool, len, &waited);
-		if (r < 0)
-			break;
-	}
-	s->wanted = len;
 	return r;
 }
 

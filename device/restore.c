@@ -24,33 +24,34 @@ static int check(struct device *d, bool force, const struct image_info *info, co
 	return force ? 0 : device_extents(d, 0, d->size, stop_at_content, NULL);
 }
 
-static int put_page(struct device *d, struct stream *s, const struct image_record *record,
-		    uint64_t page)
+static int put_page(struct device *d, struct stream **s, const struct image_record *record,
+		    uint64_t page, uint64_t *waited)
 {
 	void *content;
 
 	switch (record->kind) {
 	case IMAGE_OBJECT:
-		return page_put(d, s, page, record->encoding, record->payload, record->len);
+		return page_put(d, s, page, record->encoding, record->payload, record->len, waited);
 	case IMAGE_SAME:
-		content = codec_stream_page(s->codec);
+		content = codec_stream_page((*s)->codec);
 		codec_fill_word(content, record->word);
-		return page_write(d, s, page, content);
+		return page_write(d, s, page, content, waited);
 	case IMAGE_DAMAGED:
 		break;
 	}
-	return page_damage(d, s, page);
+	return page_damage(d, *s, page);
 }
 
-/* At the limit it waits as a write does. */
+/* At the limit it waits as a write of this page does. */
 static int put_patiently(struct device *d, struct stream **s, const struct image_record *record,
 			 uint64_t page)
 {
 	struct limit_wait wait = {0};
+	uint64_t waited = 0;
 	int r;
 
 	do
-		r = put_page(d, *s, record, page);
+		r = put_page(d, s, record, page, &waited);
 	while (r == -ENOSPC && limit_hold(d, s, &wait));
 	return r;
 }

@@ -12,8 +12,8 @@
  * workers execute. Work that does not block for long, the loop's thread may do itself, when asked
  * to (options). A read never waits for a write: one worker never takes any, where there are two.
  *
- * Locks: struct work's lock (work.h), which is held for a few instructions; no op is called with
- * it. All else of a loop is its thread's, but for an entry while a worker has it.
+ * Locks: struct work's lock (work.h), which is held for a few instructions; no op but is_slow is
+ * called with it. All else of a loop is its thread's, but for an entry while a worker has it.
  *
  * Returns are 0 or a negative errno; nothing here logs. Nothing allocates after nbd_loop_new(), but
  * the kernel for what it sends; all memory has been touched by then.

@@ -211,11 +211,19 @@ void work_wake(struct work *w, unsigned int kept)
 
 bool work_take_short(struct work *w, unsigned int *ret_index)
 {
+	unsigned int slow = 0;
+	struct fifo *queue;
 	bool taken;
 
 	pthread_mutex_lock(&w->lock);
-	taken = take_short(w, ret_index);
+	while ((taken = take_short(w, ret_index)) &&
+	       (queue = queue_of(w, *ret_index)) != &w->shorts) {
+		fifo_put(queue, *ret_index);
+		slow++;
+	}
 	pthread_mutex_unlock(&w->lock);
+	while (slow-- > 0)
+		parking_notify(&w->more, false);
 	return taken;
 }
 

@@ -54,7 +54,10 @@ void work_put(struct work *work, unsigned int index);
 /* Have workers take what was put. KEPT short ones are left: the loop's thread will take them. */
 void work_wake(struct work *work, unsigned int kept);
 
-/* Take one that the loop's thread may execute itself; false: there is none. */
+/*
+ * Take one that the loop's thread may execute itself; false: there is none. What has become slow since it was
+ * put is left to workers, who are woken for it.
+ */
 bool work_take_short(struct work *work, unsigned int *ret_index);
 
 /* Take all that are done, to the end of RET. */

@@ -8,6 +8,9 @@
  */
 #include <errno.h>
 #include <liburing.h>
+#include <poll.h>
+#include <pthread.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -19,8 +22,10 @@
 #include "tests/backing/fixture.h"
 #include "tests/device/fault.h"
 
-#define PAGES 1000U
-#define HELD  4U
+#define PAGES	     1000U
+#define HELD	     4U
+
+#define TIME_TO_HANG 60 /* seconds, after which a wait for another thread is given up */
 
 static struct table table;
 static struct backing_options options;
@@ -32,9 +37,16 @@ static uint32_t shortened;		/* pread and pwrite move a part, or are interrupted 
 static int call_error;			/* of pread and pwrite, from the one on that... */
 static uint32_t fail_from = UINT32_MAX; /* ...has this number */
 static uint32_t calls;
+static bool refused; /* the next io_uring_submit(): for lack of memory, and... */
+static bool pauses;  /* ...what it pauses by is over when the test says so */
+static sem_t paused, go_on;
 
 int __real_io_uring_queue_init(unsigned int entries, struct io_uring *ring, unsigned int flags);
 int __wrap_io_uring_queue_init(unsigned int entries, struct io_uring *ring, unsigned int flags);
+int __real_io_uring_submit(struct io_uring *ring);
+int __wrap_io_uring_submit(struct io_uring *ring);
+int __real_poll(struct pollfd *fds, nfds_t count, int timeout);
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout);
 ssize_t __real_pread64(int fd, void *buf, size_t len, off_t offset);
 ssize_t __wrap_pread64(int fd, void *buf, size_t len, off_t offset);
 ssize_t __real_pwrite64(int fd, const void *buf, size_t len, off_t offset);
@@ -45,6 +57,23 @@ int __wrap_engine_open(const struct engine_options *o, struct engine **ret, char
 int __wrap_io_uring_queue_init(unsigned int entries, struct io_uring *ring, unsigned int flags)
 {
 	return ring_error < 0 ? ring_error : __real_io_uring_queue_init(entries, ring, flags);
+}
+
+int __wrap_io_uring_submit(struct io_uring *ring)
+{
+	return __atomic_exchange_n(&refused, false, __ATOMIC_SEQ_CST)
+		       ? -EAGAIN
+		       : __real_io_uring_submit(ring);
+}
+
+int __wrap_poll(struct pollfd *fds, nfds_t count, int timeout)
+{
+	if (count > 0 || !load_relaxed(&pauses))
+		return __real_poll(fds, count, timeout);
+	sem_post(&paused);
+	while (sem_wait(&go_on) < 0)
+		;
+	return 0;
 }
 
 /* After N more calls, all fail. */
@@ -334,6 +363,41 @@ static void test_disk_full(void **state)
 	assert_int_equal(unreadable(0, PAGES), 0);
 }
 
+static void *read_some(void *opaque)
+{
+	return (void *)(uintptr_t)table_read(&table, 0, TABLE_READ_MAX, false);
+}
+
+/* Whose request the kernel has no memory for waits, and nobody else for him. */
+static void test_refused(void **state)
+{
+	pthread_t thread;
+	void *bad;
+
+	table_open(&table, &options);
+	if (!stats_of(&table).io_uring)
+		skip();
+	sem_init(&paused, 0, 0);
+	sem_init(&go_on, 0, 0);
+	assert_int_equal(store(0, PAGES / 5), 0);
+	store_relaxed(&pauses, true);
+	store_relaxed(&refused, true);
+	assert_int_equal(pthread_create(&thread, NULL, read_some, NULL), 0);
+	alarm(TIME_TO_HANG);
+	while (sem_wait(&paused) < 0)
+		;
+	assert_int_equal(unreadable(PAGES / 10, PAGES / 10), 0);
+	assert_int_equal(store(PAGES / 5, PAGES / 5), 0);
+	store_relaxed(&pauses, false);
+	sem_post(&go_on);
+	assert_int_equal(pthread_join(thread, &bad), 0);
+	alarm(0);
+	assert_int_equal((uintptr_t)bad, 0);
+	assert_int_equal(unreadable(0, 2 * PAGES / 5), 0);
+	sem_destroy(&paused);
+	sem_destroy(&go_on);
+}
+
 /* A disk that says yes and does nothing: what stood there before is not taken for the page's
  * content. */
 static void test_lost_writes(void **state)
@@ -447,6 +511,7 @@ int main(void)
 		cmocka_unit_test_setup_teardown(test_read_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_clean_fails, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_disk_full, setup, teardown),
+		cmocka_unit_test_setup_teardown(test_refused, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_lost_writes, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_order, setup, teardown),
 		cmocka_unit_test_setup_teardown(test_no_memory, setup, teardown),

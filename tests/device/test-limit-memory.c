@@ -2,7 +2,8 @@
 /*
  * Description: near the limit or far from it the kernel gives no memory: a write waits for the keeper, or for
  * what is freed, and is never told that there is no memory because it is at the limit too; and where there is a
- * backing store what writes wait for is made by writeback, though the limit is not met.
+ * backing store what writes wait for is made by writeback, though the limit is not met. Reads wait for none of
+ * it, and a write of many pages no longer than one of one.
  */
 #include <stdio.h>
 #include <sys/mman.h>
@@ -14,6 +15,18 @@
 #define SIZE	(64 * MIB)
 #define RESERVE 48 /* pages; a request of more of them is looked at no second time */
 #define MANY	64 /* pages of such a request */
+#define STREAMS 2
+
+/* By the linker: what time it is, for whoever asks. */
+static uint64_t ahead; /* ns; atomic */
+
+uint64_t __real_os_now(void);
+uint64_t __wrap_os_now(void);
+
+uint64_t __wrap_os_now(void)
+{
+	return __real_os_now() + load_relaxed(&ahead);
+}
 
 /* A pool that takes memory while there is some, and has done so. STORE: bytes of a backing store; 0: none. */
 static struct device *modest(uint64_t store, int *ret_file)
@@ -24,6 +37,7 @@ static struct device *modest(uint64_t store, int *ret_file)
 	struct device *device;
 
 	options.reserve = RESERVE * PAGE;
+	options.streams = STREAMS;
 	device = device_make(&options);
 	if (store > 0) {
 		*ret_file = memfd_create("store", MFD_CLOEXEC);
@@ -77,15 +91,37 @@ static void *write_one(void *opaque)
 	return (void *)(intptr_t)device_write(w->device, page, w->number * PAGE, PAGE);
 }
 
-/* Of LEN bytes. From then on it waits for the keeper. */
-static void writer_begin(struct writer *w, size_t len)
+/* The last byte is left as it is. */
+static void *write_part(void *opaque)
+{
+	struct writer *w = opaque;
+	uint8_t page[PAGE];
+
+	make(w->like, w->len, page);
+	return (void *)(intptr_t)device_write(w->device, page, w->number * PAGE, PAGE - 1);
+}
+
+/* And the next page, too. */
+static void *write_two(void *opaque)
+{
+	struct writer *w = opaque;
+	uint8_t pages[2][PAGE];
+
+	make(w->like, w->len, pages[0]);
+	make(w->like + 1, w->len, pages[1]);
+	return (void *)(intptr_t)device_write(w->device, pages, w->number * PAGE, sizeof(pages));
+}
+
+/* FN, of pages of LEN bytes. From then on it waits for the keeper, as BEFORE others do. */
+static void writer_begin_with(struct writer *w, void *(*fn)(void *opaque), size_t len,
+			      unsigned int before)
 {
 	struct parking *parking = zs_room_parking(w->device->pool);
 
 	w->len = len;
 	w->device->pool->patience = FOREVER_MS;
-	assert_int_equal(pthread_create(&w->thread, NULL, write_one, w), 0);
-	AWAIT(__atomic_load_n(&parking->waiters, __ATOMIC_SEQ_CST) > 0);
+	assert_int_equal(pthread_create(&w->thread, NULL, fn, w), 0);
+	AWAIT(__atomic_load_n(&parking->waiters, __ATOMIC_SEQ_CST) > before);
 	/* And the keeper has seen to that, in vain: between the two lies all that it does in a round. */
 	for (int i = 0; i < 2; i++) {
 		store_relaxed(&w->device->pool->starving, false);
@@ -93,15 +129,26 @@ static void writer_begin(struct writer *w, size_t len)
 	}
 }
 
-static void assert_written(struct writer *w)
+static void writer_begin(struct writer *w, size_t len)
 {
-	uint8_t page[PAGE];
+	writer_begin_with(w, write_one, len, 0);
+}
+
+static void assert_ended(struct writer *w, int expected)
+{
 	void *result;
 
 	alarm(TIME_TO_HANG);
 	assert_int_equal(pthread_join(w->thread, &result), 0);
 	alarm(0);
-	assert_int_equal((intptr_t)result, 0);
+	assert_int_equal((intptr_t)result, expected);
+}
+
+static void assert_written(struct writer *w)
+{
+	uint8_t page[PAGE];
+
+	assert_ended(w, 0);
 	make(w->like, w->len, page);
 	assert_page(w->device, w->number, page);
 }
@@ -162,6 +209,57 @@ static void test_freed_pages(void **state)
 	end(device);
 }
 
+/* As many writes wait as there are streams, and whoever needs one has it. */
+static void test_streams_are_free(void **state)
+{
+	struct device *device = modest(0, NULL);
+	uint64_t count = use_up(device);
+	struct writer whole = {.device = device, .number = count}, part = whole;
+	struct device_settings settings;
+	uint8_t page[PAGE];
+
+	part.number++;
+	part.like = 1;
+	assert_int_equal(device_streams(device), STREAMS);
+	writer_begin_with(&whole, write_one, SMALL, 0);
+	writer_begin_with(&part, write_part, SMALL, 1);
+	alarm(TIME_TO_HANG);
+	assert_put(device, 0, count, SMALL);
+	assert_zeros(device, count * PAGE, STREAMS * PAGE);
+	assert_int_equal(device_flush(device), 0);
+	/* What waits has been compressed as was said before. */
+	device_get_settings(device, &settings);
+	assert_int_equal(codec_method_init(&settings.method, "zstd", NULL), 0);
+	assert_int_equal(device_set(device, &settings), 0);
+	alarm(0);
+	fault_disarm();
+	assert_written(&whole);
+	assert_ended(&part, 0);
+	make(part.like, SMALL, page);
+	page[PAGE - 1] = 0;
+	assert_page(device, part.number, page);
+	assert_put(device, 0, count, SMALL);
+	end(device);
+}
+
+/* A request is patient once, and not anew with each of its pages. */
+static void test_patience(void **state)
+{
+	struct device *device = modest(0, NULL);
+	struct writer writer = {.device = device, .number = use_up(device)};
+	uint8_t page[PAGE];
+
+	writer_begin_with(&writer, write_two, SMALL, 0);
+	/* It has waited so long when there is a cell for its first page. */
+	add_relaxed(&ahead, FOREVER_MS * NS_PER_MS);
+	assert_int_equal(device_trim(device, PAGE, PAGE), 0);
+	assert_ended(&writer, -ENOMEM);
+	make(writer.like, SMALL, page);
+	assert_page(device, writer.number, page);
+	assert_zeros(device, (writer.number + 1) * PAGE, PAGE);
+	end(device);
+}
+
 /* There is neither a limit nor memory: what is written back is what there is. */
 static void test_written_back(void **state)
 {
@@ -188,7 +286,8 @@ static void test_looked_at_by_writes(void **state)
 
 	policy_stop(device);
 	fault_arm(FAULT_COMMIT, 1);
-	while (number < RESERVE / 2)
+	/* One more, and one that comes when the keeper has seen it would say so already. */
+	while (!zs_reserve_is_low(device->pool))
 		assert_int_equal(put(device, number++, PAGE), 0);
 	AWAIT(zs_is_starving(device->pool));
 	assert_int_equal(stats_of(device).written_back, 0);
@@ -250,6 +349,8 @@ int main(void)
 	};
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_freed_cell),
+		cmocka_unit_test(test_streams_are_free),
+		cmocka_unit_test(test_patience),
 		cmocka_unit_test(test_freed_pages),
 		cmocka_unit_test(test_written_back),
 		cmocka_unit_test(test_looked_at_by_writes),

@@ -95,13 +95,19 @@ int trainer_recompress(struct trainer *t, uint64_t page)
 	struct backing_fetch object = {0};
 	struct fetch fetch = {.to = &object};
 	struct codec_stream *codec;
+	uint64_t waited = 0;
 	struct stream *s;
 	int r;
 
 	if (slot_state(slot_peek(&t->device->slots[page])) != SLOT_POOL)
 		return 0;
 	s = borrow(t, &codec);
-	r = page_write_part(t->device, s, page, 0, 0, "", &fetch);
+	/* The stream is kept, as the codec in it is the trainer's. */
+	while ((r = page_write_part(t->device, s, page, 0, 0, "", &fetch)) == -EAGAIN) {
+		r = zs_refill(t->device->pool, s->wanted, &waited);
+		if (r < 0)
+			break;
+	}
 	fetch_end(t->device, &fetch);
 	if (r == PAGE_AWAY)
 		r = 0; /* it has left the pool */

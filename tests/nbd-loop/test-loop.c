@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/util.h"
 #include "nbd/region.h"
 #include "tests/nbd-loop/client.h"
 #include "tests/nbd-loop/fixture.h"
@@ -383,6 +384,91 @@ static void slow_read(void **state)
 	sem_destroy(&gate);
 }
 
+#define HELD 4096
+
+static unsigned int asked; /* whether what is at 0 is slow; atomic */
+static bool late;	   /* atomic */
+
+/* What is at 0 becomes so after it was asked for the first time. */
+static bool is_slow_soon(void *opaque, uint64_t offset, uint32_t count)
+{
+	return offset == HELD || (offset == 0 && __atomic_fetch_add(&asked, 1, __ATOMIC_SEQ_CST));
+}
+
+static int read_soon_slow(void *opaque, void *buf, uint64_t offset, uint32_t count)
+{
+	struct served *s = opaque;
+
+	if (offset == HELD) {
+		sem_post(&entered);
+		sem_wait(&gate);
+	}
+	if (offset == 0 && pthread_equal(pthread_self(), s->thread))
+		store_relaxed(&late, true);
+	return disk_ops.read(&s->disk, buf, offset, count);
+}
+
+static void send_read(struct served *s, uint64_t cookie, uint64_t offset)
+{
+	struct proto_request wire = served_request(PROTO_READ, 0, cookie, offset, 512);
+
+	served_send(s, &wire, sizeof(wire));
+}
+
+/* Replies of COUNT reads, in any order. Their cookies, a bit each. */
+static unsigned int take_reads(struct served *s, unsigned int count)
+{
+	unsigned int seen = 0;
+
+	while (count-- > 0) {
+		struct proto_reply reply;
+		uint8_t back[512];
+
+		served_receive(s, &reply, sizeof(reply));
+		assert_int_equal(reply.error, 0);
+		served_receive(s, back, sizeof(back));
+		seen |= 1U << reply.cookie;
+	}
+	return seen;
+}
+
+/* What has become slow when its turn comes is read by a worker, who is woken for it. */
+static void slow_at_last(void **state)
+{
+	struct served *s = *state;
+	struct nbd_ops ops = disk_ops;
+	uint8_t back[512];
+
+	sem_init(&gate, 0, 0);
+	sem_init(&entered, 0, 0);
+	ops.read = read_soon_slow;
+	ops.is_slow = is_slow_soon;
+	s->options.ops = &ops;
+	s->options.opaque = s;
+	s->options.inline_read = 512;
+	served_start(s);
+	/* No worker is there to take it: others are answered before it. */
+	send_read(s, 1, HELD);
+	send_read(s, 2, HELD);
+	sem_wait(&entered);
+	sem_wait(&entered);
+	send_read(s, 3, 0);
+	assert_int_equal(served_ask(s, PROTO_READ, 0, 512, 512, NULL, back), 0);
+	sem_post(&gate);
+	sem_post(&gate);
+	assert_int_equal(take_reads(s, 3), 1U << 1 | 1U << 2 | 1U << 3);
+	/* Now they sleep, for the most part. */
+	for (int i = 0; i < 100; i++) {
+		__atomic_store_n(&asked, 0, __ATOMIC_SEQ_CST);
+		send_read(s, 3, 0);
+		assert_int_equal(take_reads(s, 1), 1U << 3);
+	}
+	part(s);
+	assert_false(load_relaxed(&late));
+	sem_destroy(&gate);
+	sem_destroy(&entered);
+}
+
 static int write_refused(void *opaque, const void *buf, uint64_t offset, uint32_t count)
 {
 	sem_post(&entered);
@@ -532,6 +618,7 @@ int main(void)
 		TEST(reads_pass_writes),
 		cmocka_unit_test_setup_teardown(held_writes_leave_room, setup_whole, teardown),
 		TEST(slow_read),
+		TEST(slow_at_last),
 		TEST(refusals_wait),
 		TEST(stopped_at_once),
 		TEST(handover_in_a_request),
