@@ -121,6 +121,16 @@ bool arena_allows(struct zs_arena *a, unsigned int n)
 	return yes;
 }
 
+bool arena_may_allow(struct zs_arena *a)
+{
+	bool yes;
+
+	pthread_mutex_lock(&a->lock);
+	yes = a->pool < a->limit;
+	pthread_mutex_unlock(&a->lock);
+	return yes;
+}
+
 static int find_run(struct zs_arena *a, unsigned int n, enum arena_source source,
 		    uint32_t *ret_first)
 {

@@ -28,6 +28,9 @@ void arena_set_limit(struct zs_arena *arena, uint64_t limit);
 /* Does the limit allow N more pages? */
 bool arena_allows(struct zs_arena *arena, unsigned int n);
 
+/* Does it, or will it when somebody does not get the memory that he is just asking for? */
+bool arena_may_allow(struct zs_arena *arena);
+
 /* Which runs arena_take() may take; the lowest of them it does. */
 enum arena_source {
 	ARENA_SPARE,  /* committed pages only */

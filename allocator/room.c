@@ -19,7 +19,7 @@ void zs_get_room(struct zs_pool *pool, struct zs_room *ret)
 bool zs_may_fit(struct zs_pool *pool, size_t len)
 {
 	/* Locks, although it is a hint: whoever announces himself first does not miss what comes free. */
-	return pool->allocator->has_cell(pool, len) || arena_allows(&pool->arena, 1);
+	return pool->allocator->has_cell(pool, len) || arena_may_allow(&pool->arena);
 }
 
 struct parking *zs_room_parking(struct zs_pool *pool)
