@@ -329,7 +329,9 @@ static void test_locked(void **state)
 	}
 	text_keep(&text, pid);
 	is_kept("a", 5);
+#ifndef __SANITIZE_ADDRESS__ /* which makes mlockall() nothing */
 	assert_true(look("a").locked);
+#endif
 	munlockall();
 	end(pid);
 }
