@@ -51,12 +51,13 @@ static void make_file(const char *name, size_t pages)
 	close(fd);
 }
 
-static void map_pages(const char *name, size_t first, size_t pages, int flags)
+/* AT: where, or NULL: anywhere. */
+static void map_pages(void *at, const char *name, size_t first, size_t pages, int flags)
 {
 	int fd = open(path_of(name), O_RDONLY | O_CLOEXEC);
 
-	if (fd < 0 ||
-	    mmap(NULL, pages * PAGE, PROT_READ, flags, fd, (off_t)(first * PAGE)) == MAP_FAILED)
+	if (fd < 0 || mmap(at, pages * PAGE, PROT_READ, flags | (at ? MAP_FIXED : 0), fd,
+			   (off_t)(first * PAGE)) == MAP_FAILED)
 		_exit(1);
 	close(fd);
 }
@@ -142,18 +143,22 @@ static void is_not_kept(const char *name)
 
 static void map_two(void)
 {
-	/* As programs are mapped: in parts, and not all of them. */
-	map_pages("a", 3, 1, MAP_PRIVATE);
-	map_pages("a", 2, 3, MAP_PRIVATE);
-	map_pages("a", 5, 2, MAP_PRIVATE);
-	map_pages("b", 0, PAGES, MAP_PRIVATE);
-	map_pages("shared", 0, PAGES, MAP_SHARED);
+	uint8_t *at = mmap(NULL, PAGES * PAGE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (at == MAP_FAILED)
+		_exit(1);
+	/* As programs are mapped: in parts, one behind the other, and not all of them. */
+	map_pages(at, "a", 3, 1, MAP_PRIVATE);
+	map_pages(at + PAGE, "a", 2, 3, MAP_PRIVATE);
+	map_pages(at + 4 * (size_t)PAGE, "a", 5, 2, MAP_PRIVATE);
+	map_pages(NULL, "b", 0, PAGES, MAP_PRIVATE);
+	map_pages(NULL, "shared", 0, PAGES, MAP_SHARED);
 }
 
 static void map_another(void)
 {
-	map_pages("b", 0, PAGES, MAP_PRIVATE);
-	map_pages("c", 1, 4, MAP_PRIVATE);
+	map_pages(NULL, "b", 0, PAGES, MAP_PRIVATE);
+	map_pages(NULL, "c", 1, 4, MAP_PRIVATE);
 }
 
 static int setup(void **state)
@@ -266,9 +271,9 @@ static void map_many(void)
 
 	for (int i = 0; i < 2 * TEXT_FILES; i++) {
 		snprintf(name, sizeof(name), "many%d", i);
-		map_pages(name, 0, 1, MAP_PRIVATE);
+		map_pages(NULL, name, 0, 1, MAP_PRIVATE);
 	}
-	map_pages("large", 0, TEXT_MAX / PAGE, MAP_PRIVATE);
+	map_pages(NULL, "large", 0, TEXT_MAX / PAGE, MAP_PRIVATE);
 }
 
 /* It is bounded, in files and bytes. */
@@ -298,8 +303,8 @@ static void test_many(void **state)
 
 static void map_large(void)
 {
-	map_pages("large", 0, TEXT_MAX / PAGE + 1, MAP_PRIVATE);
-	map_pages("a", 0, 1, MAP_PRIVATE);
+	map_pages(NULL, "large", 0, TEXT_MAX / PAGE + 1, MAP_PRIVATE);
+	map_pages(NULL, "a", 0, 1, MAP_PRIVATE);
 }
 
 /* What is too large is left, and what comes behind it is not. */
